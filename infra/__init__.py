@@ -1,0 +1,1 @@
+"""What the pipeline stands on (`platform`), what ops run (`ops`), the `liucun` command, and local engines (`local`)."""

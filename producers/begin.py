@@ -1,0 +1,164 @@
+"""How an agent begins: which outbox, which epoch, from where in the logs.
+
+    outbox here?   position in Kafka?    what happens
+    no             no                    a first outbox, epoch 1
+    no             yes                   exit 2, unless --new-outbox: epoch + 1, sequence 0, the stored source positions
+    yes            (asked by publish)    recovered; publish stops with exit 2 when the position is not this outbox's
+    yes            --new-outbox          the old one is put aside whole, then as above
+
+Only without an outbox must Kafka answer before reading can begin.
+"""
+
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from infra.platform import logging
+from infra.platform.clock import Clock
+from infra.platform.errors import SettingsError, UnreachableError
+from infra.platform.settings import Settings, Source
+from producers import backfill, outbox, recover
+from producers.capture import Capture, SourceState
+from producers.errors import ForeignPositionError
+from producers.follow import FileIdentity, Follower, stream_files
+from producers.outbox import Outbox
+from producers.publish import Position, Publisher, open_producer, read_position
+from producers.ship import Shipper
+
+_LOG = logging.get("agent")
+
+
+def live_agent(settings: Settings, clock: Clock, stop: threading.Event, *, new_outbox: bool) -> Shipper:
+    """An agent that follows the configured streams. Blocks while there is no outbox and Kafka is away."""
+    agent = settings.agent
+    _check(settings)
+    folder = agent.outbox_dir
+    if new_outbox and outbox.exists(folder):
+        _LOG.warning("the old outbox is put aside", name=outbox.retire(folder).name)
+    position = None
+    if not outbox.exists(folder):
+        position = _first_outbox(settings, folder, agent.agent_id, stop, new_outbox=new_outbox)
+    box = Outbox(folder)
+    _check_identity(box, agent.agent_id)
+    capture = Capture(box.identity, settings.legal.zone_info, agent.site, agent.sources, clock.now())
+    paths = {source.name: source.path for source in agent.sources}
+    if position is not None:
+        _take_positions(capture, position)
+        recover.save(box, capture)
+    how = recover.recover(box, capture, recover.LogFiles(partial(_files_of, paths)))
+    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=position is not None)
+    streams = [
+        Follower(source.name, source.path, capture.positions[source.name].file, capture.positions[source.name].offset)
+        for source in agent.sources
+    ]
+    return Shipper(agent, clock, outbox=box, capture=capture, streams=streams, publisher=Publisher(settings.kafka, box))
+
+
+def backfill_agent(settings: Settings, clock: Clock, stop: threading.Event, files: list[Path]) -> Shipper:
+    """An agent that reads the given files once, as one stream, and skips what the live agent has read."""
+    agent = settings.agent
+    _check(settings)
+    plan = backfill.plan(agent, files, clock.now())
+    if not outbox.exists(plan.folder):
+        _first_outbox(settings, plan.folder, plan.agent_id, stop, new_outbox=False)
+    box = Outbox(plan.folder)
+    capture = Capture(box.identity, settings.legal.zone_info, agent.site, [plan.source], clock.now())
+    how = recover.recover(box, capture, recover.LogFiles(lambda _: list(plan.files)))
+    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=False)
+    reader = backfill.FileReader(plan, agent.outbox_dir, capture.positions[plan.source.name])
+    return Shipper(
+        agent, clock, outbox=box, capture=capture, streams=[reader], publisher=Publisher(settings.kafka, box)
+    )
+
+
+def _check(settings: Settings) -> None:
+    agent = settings.agent
+    if not agent.agent_id:
+        raise SettingsError("agent.agent_id is not set.", "Give this agent a name that no other agent has.")
+    if not agent.sources:
+        raise SettingsError("agent.sources is empty.", "Name at least one log file to follow.")
+    names = [source.name for source in agent.sources]
+    if len(set(names)) < len(names):
+        raise SettingsError("Two entries of agent.sources have one name.", "Give each stream its own name.")
+
+
+def _check_identity(box: Outbox, agent_id: str) -> None:
+    if box.identity.agent_id != agent_id:
+        box.close()
+        raise SettingsError(
+            f"The outbox {box.folder} belongs to agent {box.identity.agent_id}, not to {agent_id}.",
+            "Correct agent.agent_id, or give this agent its own agent.outbox_dir.",
+        )
+
+
+def _first_outbox(
+    settings: Settings, folder: Path, agent_id: str, stop: threading.Event, *, new_outbox: bool
+) -> Position | None:
+    """Make an outbox, after Kafka was asked; the position that it goes on from, if it is not the agent's first."""
+    position = _ask_for_position(settings, agent_id, stop)
+    if position is not None and not new_outbox:
+        raise ForeignPositionError(
+            f"Agent {agent_id} has published from outbox {position.outbox_id.hex()} (epoch {position.agent_epoch}), "
+            f"but there is no outbox in {folder}.",
+            "Restore that folder, or give this agent another agent.agent_id; if the outbox is lost for ever, "
+            "start with --new-outbox.",
+        )
+    outbox.create(folder, agent_id, position.agent_epoch + 1 if position else 1)
+    return position
+
+
+def _ask_for_position(settings: Settings, agent_id: str, stop: threading.Event) -> Position | None:
+    """Fence earlier producers, then read. Waits for Kafka as long as it takes; UnreachableError when told to stop."""
+    pause = 0.5
+    while True:
+        try:
+            open_producer(settings.kafka, agent_id)
+            return read_position(settings.kafka, agent_id)
+        except (KafkaException, UnreachableError):
+            if stop.is_set():
+                raise UnreachableError(
+                    f"No broker answered at {settings.kafka.bootstrap_servers}.",
+                    "Check kafka.bootstrap_servers, and that `liucun schema migrate --execute` was run.",
+                ) from None
+            _LOG.warning("no outbox yet, and Kafka does not answer: waiting", pause_seconds=pause)
+            stop.wait(pause)
+            pause = min(2 * pause, 5.0)
+
+
+def _take_positions(capture: Capture, position: Position) -> None:
+    """Go on reading where the lost outbox had published to."""
+    for name, stored in position.sources.items():
+        if name in capture.positions:
+            file = FileIdentity(stored["fingerprint"], stored["fingerprint_bytes"])
+            capture.positions[name] = SourceState(file, stored["offset"], stored["stream_position"])
+
+
+def _note_beginnings(box: Outbox, capture: Capture, clock: Clock, *, anew: bool, outbox_lost: bool) -> None:
+    """Write down, as frames, where joining has no past: streams read for the first time, and what was lost."""
+    now = clock.now()
+    for source in capture.configured:
+        if source.name not in capture.names_entered:
+            box.append(capture.entered(source.name, _entered_at(source), now))
+        if anew:
+            box.append(capture.lost(source.name, "state-lost", now))
+        if outbox_lost:
+            box.append(capture.lost(source.name, "outbox-lost", now))
+    box.sync()
+
+
+def _entered_at(source: Source) -> str:
+    """`start` when there is nothing before: no rotated file, and the live one is empty or not there."""
+    try:
+        empty = source.path.stat().st_size == 0
+    except OSError:
+        empty = True
+    return "start" if empty and len(stream_files(source.path)) <= 1 else "middle"
+
+
+def _files_of(paths: dict[str, Path], name: str) -> list[Path]:
+    """Files in which a stream's bytes may be, the live one first."""
+    live: Any = paths.get(name)
+    return [live, *stream_files(live)] if live is not None else []

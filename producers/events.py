@@ -1,0 +1,194 @@
+"""What one log line says, in the words of no particular mail system.
+
+All values are canonical: text is decoded (`text.decode`), addresses are in external form, IP addresses are 16 bytes.
+`queue_id` names a message on one server while it lasts; the assembler adds host and instance.
+"""
+
+from typing import NamedTuple
+
+from schemas.envelope import Kind, Outcome, RecipientIpOrigin, SenderIpOrigin
+
+
+class Address(NamedTuple):
+    """An envelope address. `logged` is the logged form where it differs; `flags` say why."""
+
+    text: str
+    logged: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+class Client(NamedTuple):
+    """Where a message came from."""
+
+    ip: bytes | None
+    port: int | None
+    ip_origin: SenderIpOrigin
+    host: str | None = None
+    helo: str | None = None
+    user: str | None = None
+    uid: int | None = None
+    flags: tuple[str, ...] = ()
+
+
+class Relay(NamedTuple):
+    """Where a recipient's mail went, or was tried last. `text` is the relay as logged, for the list of filters."""
+
+    text: str
+    host: str | None
+    ip: bytes | None
+    port: int | None
+    ip_origin: RecipientIpOrigin
+
+
+class Arrived(NamedTuple):
+    """A message begins: `previous_queue_id` when it continues an older one (requeue)."""
+
+    queue_id: str
+    session: str
+    client: Client
+    previous_queue_id: str | None = None
+
+
+class MessageId(NamedTuple):
+    """Its Message-ID header."""
+
+    queue_id: str
+    message_id: str | None
+    flags: tuple[str, ...] = ()
+
+
+class Queued(NamedTuple):
+    """It is in the queue: envelope sender, size in bytes, number of recipients."""
+
+    queue_id: str
+    sender: Address
+    size_bytes: int | None
+    recipient_count: int | None
+
+
+class Delivery(NamedTuple):
+    """One attempt for one recipient ended.
+
+    `next_queue_id` was told by the next hop; `child_queue_id` is the message that was made here instead.
+    """
+
+    queue_id: str
+    recipient: Address
+    original_recipient: Address | None
+    relay: Relay
+    outcome: Outcome
+    dsn: str | None
+    smtp_code: int | None
+    next_queue_id: str | None
+    child_queue_id: str | None
+    session_id: str | None
+    tls: str | None
+
+
+class Refusal(NamedTuple):
+    """A recipient or a message was refused or discarded. `queue_id` is empty where there was none yet.
+
+    `whole_message`: the message ends with it and its other recipients are not named.
+    """
+
+    queue_id: str
+    client: Client
+    sender: Address | None
+    recipient: Address | None
+    outcome: Outcome
+    dsn: str | None
+    smtp_code: int | None
+    whole_message: bool
+    flags: tuple[str, ...] = ()
+
+
+class Child(NamedTuple):
+    """`child_queue_id` was made here from `queue_id`."""
+
+    queue_id: str
+    child_queue_id: str
+    kind: Kind
+
+
+class Handed(NamedTuple):
+    """A proxy told which queue id the message of this session got behind it."""
+
+    session: str
+    queue_id: str
+
+
+class Proxied(NamedTuple):
+    """A message begins in a session whose queue id will be told later (Handed)."""
+
+    session: str
+    client: Client
+
+
+class Expired(NamedTuple):
+    """Every recipient that is still undecided has failed."""
+
+    queue_id: str
+
+
+class Removed(NamedTuple):
+    """The message has left the queue. `by_hand`: a person removed it, whatever was undecided."""
+
+    queue_id: str
+    by_hand: bool
+
+
+class Requeued(NamedTuple):
+    """A person put it back; it goes on under another queue id."""
+
+    queue_id: str
+
+
+class Held(NamedTuple):
+    """It waits for a person."""
+
+    queue_id: str
+
+
+class SessionEnded(NamedTuple):
+    """The client's connection is over; a message of it that is not in the queue by now was broken off."""
+
+    session: str
+
+
+class Lost(NamedTuple):
+    """The log itself says that lines are missing."""
+
+    marker: str
+    times: int
+
+
+class Ignored(NamedTuple):
+    """Known to carry no envelope facts."""
+
+    rule: str
+
+
+class NotUnderstood(NamedTuple):
+    """No rule knows this line."""
+
+    reason: str
+
+
+Event = (
+    Arrived
+    | MessageId
+    | Queued
+    | Delivery
+    | Refusal
+    | Child
+    | Handed
+    | Proxied
+    | Expired
+    | Removed
+    | Requeued
+    | Held
+    | SessionEnded
+    | Lost
+    | Ignored
+    | NotUnderstood
+)

@@ -1,0 +1,290 @@
+"""Follow one log stream over rotation: files in, chunks of whole lines out.
+
+A stream is the live file and what became of its forerunners (`mail.log.1`, `mail.log-20261124`, `mail.log.2.gz`). A
+file is known by the SHA-256 of its first bytes (up to 1,024, uncompressed), with device and inode as a hint among
+files that begin alike; never by its path. Nothing is remembered here: the caller keeps each chunk's position in
+the outbox and gives the last one back at the next start.
+
+Rules:
+1. A chunk ends at a line end, except for the last line of a file that was rotated away (or ended, for --once).
+2. A rotated file is read to its end before its successor: the oldest file that is younger than it.
+3. A file that has become shorter than what was read of it was truncated: what stood between is lost, and said so.
+4. A line longer than LINE_BYTES_MAX is skipped to its end and counted, never split into false lines.
+"""
+
+import gzip
+import hashlib
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from producers.errors import InputError
+
+CHUNK_BYTES_MAX: Final = 256 * 1024
+LINE_BYTES_MAX: Final = 64 * 1024
+FINGERPRINT_BYTES_MAX: Final = 1024
+# A writer may hold a rotated file open until it is told to reopen; logrotate's postrotate does so within seconds.
+ROTATED_QUIET_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """A file by its beginning. `length` = how many bytes were hashed: min(size, 1,024)."""
+
+    sha256: bytes
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines of one file. `data` stands at [from_offset, to_offset); it is empty where a line was too long."""
+
+    source_name: str
+    file: FileIdentity
+    from_offset: int
+    to_offset: int
+    data: bytes
+    reference_time: int
+    too_long: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Lines of the stream are gone; `marker` says how that was seen."""
+
+    source_name: str
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The stream goes on in the next file, at its beginning."""
+
+    source_name: str
+
+
+Event = Chunk | Lost | Rotated
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open a plain or gzip-compressed log file. InputError with advice when it cannot be read or is no file."""
+    try:
+        if not path.is_file():
+            kind = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "does not exist"
+            raise InputError(f"{path} {kind}.", "Give the path of a log file.")
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}).", "Let the agent's user read it (group adm on Debian)."
+        ) from None
+    if file.read(2) == b"\x1f\x8b":
+        file.close()
+        return gzip.open(path, "rb")  # type: ignore[return-value]  # GzipFile reads, seeks and tells
+    file.seek(0)
+    return file
+
+
+def fingerprint(file: BinaryIO, length: int = FINGERPRINT_BYTES_MAX) -> FileIdentity:
+    """Identity from the first `length` uncompressed bytes; the file's position is kept."""
+    here = file.tell()
+    file.seek(0)
+    head = file.read(length)
+    file.seek(here)
+    return FileIdentity(hashlib.sha256(head).digest(), len(head))
+
+
+def is_same(file: BinaryIO, known: FileIdentity) -> bool:
+    """Whether the file begins as the known one did. An identity of no bytes fits every file."""
+    return fingerprint(file, known.length) == known
+
+
+def stream_files(live: Path) -> list[Path]:
+    """The live file and all files beside it whose name is its name followed by `.` or `-`; by name."""
+    try:
+        names = [entry for entry in live.parent.iterdir() if entry.is_file()]
+    except OSError:
+        return []
+    return sorted(
+        path for path in names if path.name == live.name or path.name.startswith((live.name + ".", live.name + "-"))
+    )
+
+
+class Follower:
+    """One stream. `poll` never blocks and never sleeps; the caller decides when to come again."""
+
+    def __init__(self, name: str, path: Path, known: FileIdentity | None, offset: int) -> None:
+        """Go on at `offset` of the file that begins like `known`; None = begin with the live file."""
+        self.name = name
+        self.path = path
+        self._offset = offset
+        self._known = known
+        self._file: BinaryIO | None = None
+        self._inode: tuple[int, int] | None = None
+        self._skipping = False
+        self._quiet_since: float | None = None
+
+    def poll(self, now: int) -> Event | None:
+        """The next event of the stream, or None when there is nothing more to read at present."""
+        if self._file is None:
+            found = self._open()
+            if found is not None or self._file is None:
+                return found
+        file = self._file
+        if self._truncated(file):
+            self._close()
+            self._known, self._offset = None, 0
+            return Lost(self.name, "file-truncated")
+        data = self._read(file)
+        complete = data[: data.rfind(b"\n") + 1]
+        if complete or self._skipping:
+            return self._chunk(file, complete, data, now)
+        if len(data) > LINE_BYTES_MAX:
+            self._skipping = True
+            return self._chunk(file, b"", data, now)
+        return self._at_end(file, data, now)
+
+    def behind_bytes(self) -> int:
+        """Bytes of the open file and the live file that are not yet read; 0 when neither is there."""
+        total = 0
+        if self._file is not None and not isinstance(self._file, gzip.GzipFile):
+            total += max(0, os.fstat(self._file.fileno()).st_size - self._offset)
+        if self._rotated_away():
+            total += self.path.stat().st_size if self.path.is_file() else 0
+        return total
+
+    def _chunk(self, file: BinaryIO, complete: bytes, data: bytes, now: int) -> Chunk:
+        """Rule 1 and rule 4: whole lines, or the rest of a line that is too long."""
+        self._quiet_since = None
+        if not self._skipping:
+            return self._advance(file, complete, now)
+        line_end = data.find(b"\n") + 1
+        self._skipping = line_end == 0
+        return self._advance(file, data[: line_end or len(data)], now, too_long=True)
+
+    def _advance(self, file: BinaryIO, data: bytes, now: int, *, too_long: bool = False) -> Chunk:
+        start, self._offset = self._offset, self._offset + len(data)
+        if self._known is None or self._known.length < FINGERPRINT_BYTES_MAX:
+            self._known = fingerprint(file)
+        return Chunk(
+            source_name=self.name,
+            file=self._known,
+            from_offset=start,
+            to_offset=self._offset,
+            data=b"" if too_long else data,
+            reference_time=min(now, _modified(file, self.path, now)),
+            too_long=too_long,
+        )
+
+    def _at_end(self, file: BinaryIO, rest: bytes, now: int) -> Event | None:
+        """Nothing whole to read. Rule 2: leave a rotated file once its writer has let go of it."""
+        if not self._rotated_away():
+            self._quiet_since = None
+            return None
+        seconds = now / 1_000_000
+        if self._quiet_since is None:
+            self._quiet_since = seconds
+        if seconds - self._quiet_since < ROTATED_QUIET_SECONDS and not isinstance(file, gzip.GzipFile):
+            return None
+        if rest:
+            return self._advance(file, rest, now)
+        successor = self._successor()
+        if successor is None:
+            return None
+        self._close()
+        self._known, self._offset = None, 0
+        self._take(successor)
+        return Rotated(self.name)
+
+    def _open(self) -> Lost | None:
+        """Find the file to go on with; Lost when the known one is gone."""
+        if self._known is None or self._known.length == 0:
+            if self.path.is_file():
+                self._take(self.path)
+            return None
+        for candidate in stream_files(self.path):
+            try:
+                file = open_log(candidate)
+            except InputError:
+                continue
+            with file:
+                try:
+                    same = is_same(file, self._known) and file.seek(self._offset) == self._offset
+                except (OSError, EOFError, zlib.error):
+                    continue
+            if same:
+                self._take(candidate)
+                return None
+        if not self.path.is_file():
+            return None
+        self._known, self._offset = None, 0
+        self._take(self.path)
+        return Lost(self.name, "file-gone")
+
+    def _take(self, path: Path) -> None:
+        file = open_log(path)
+        file.seek(self._offset)
+        self._file = file
+        self._inode = _inode(file)
+        self._skipping = False
+        self._quiet_since = None
+
+    def _read(self, file: BinaryIO) -> bytes:
+        try:
+            file.seek(self._offset)
+            return file.read(CHUNK_BYTES_MAX)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            return b""  # a compressed file that is cut short: what could be read was read
+
+    def _truncated(self, file: BinaryIO) -> bool:
+        """Rule 3. A compressed file does not shrink in place."""
+        if isinstance(file, gzip.GzipFile):
+            return False
+        if os.fstat(file.fileno()).st_size < self._offset:
+            return True
+        return self._known is not None and self._offset > 0 and not is_same(file, self._known)
+
+    def _rotated_away(self) -> bool:
+        """Whether the live path now names another file, or none."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return self._file is not None
+        return (status.st_dev, status.st_ino) != self._inode
+
+    def _successor(self) -> Path | None:
+        """The oldest file of the stream that is younger than the open one."""
+        assert self._file is not None
+        age = os.fstat(self._file.fileno()).st_mtime_ns
+        younger = []
+        for candidate in stream_files(self.path):
+            status = candidate.stat()
+            if (status.st_dev, status.st_ino) == self._inode:
+                continue
+            if candidate == self.path or status.st_mtime_ns > age:
+                younger.append((candidate == self.path, status.st_mtime_ns, candidate))
+        return min(younger)[2] if younger else None
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+        self._inode = None
+
+    close = _close
+
+
+def _inode(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino
+
+
+def _modified(file: BinaryIO, path: Path, now: int) -> int:
+    """When the file was last written, microseconds: no line in it can be younger (a live file is written now)."""
+    try:
+        if not isinstance(file, gzip.GzipFile) and _inode(file) == (path.stat().st_dev, path.stat().st_ino):
+            return now
+        return os.fstat(file.fileno()).st_mtime_ns // 1000
+    except OSError:
+        return now

@@ -1,0 +1,226 @@
+"""A decided recipient to an envelope record; and the direction of a mail."""
+
+from collections.abc import Sequence
+from ipaddress import IPv6Address, IPv6Network, ip_network
+from typing import Final
+
+from infra.platform.errors import SettingsError
+from infra.platform.settings import Site
+from producers.events import Address, Client, Relay
+from producers.identity import record_id
+from producers.lines import Line
+from producers.text import ip_address
+from producers.transactions import Transaction
+from schemas.envelope import Direction, Envelope, Event, Outcome
+
+NO_CLIENT: Final = Client(None, None, "NOT_LOGGED")
+NO_RELAY: Final = Relay("", None, None, None, "NOT_CONNECTED")
+
+
+class RecordMaker:
+    """Makes records of one site."""
+
+    def __init__(self, site: Site) -> None:
+        """SettingsError when an own network or address of the settings is none."""
+        self._own_domains = {domain.lower().rstrip(".") for domain in site.own_domains}
+        self._own_networks = [_network(text) for text in site.own_networks]
+        self._server_ip = ip_address(site.server_ip.encode()) if site.server_ip else None
+        if site.server_ip and self._server_ip is None:
+            raise SettingsError(f"agent.site.server_ip {site.server_ip!r} is no IP address.", "Correct it.")
+        self._filters = set(site.filters)
+
+    def is_filter(self, relay: Relay) -> bool:
+        """Whether a relay is one of the site's content filters, by host, address or host:port."""
+        if not self._filters or relay.host is None:
+            return False
+        address, port = relay.text.partition("[")[2].partition("]")[::2]
+        names = {relay.host, address, f"{relay.host}{port}", f"{address}{port}"}
+        return not names.isdisjoint(self._filters)
+
+    def is_filter_client(self, client: Client) -> bool:
+        """Whether a client may be one of the site's content filters, handing a message back."""
+        if not self._filters or client.ip is None or client.ip_origin != "CONNECTION":
+            return False
+        text = str(IPv6Address(client.ip).ipv4_mapped or IPv6Address(client.ip))
+        return any(
+            text == name.partition(":")[0].strip("[]") or client.host == name.partition(":")[0]
+            for name in self._filters
+        )
+
+    def delivery(
+        self,
+        transaction: Transaction,
+        line: Line,
+        observed_time: int,
+        recipient: Address | None,
+        original: Address | None,
+        relay: Relay,
+        outcome: Outcome,
+        *,
+        is_final: bool = True,
+        attempts: int = 0,
+        flags: Sequence[str] = (),
+    ) -> Envelope:
+        """The record of one recipient of a message in the queue; the caller adds what the delivery line told."""
+        parent = transaction.parent
+        record = self._record(
+            "DELIVERY", line, observed_time, transaction.sender, recipient, _client_of(transaction), outcome
+        )
+        record["accept_time"] = transaction.accept.time if transaction.accept else None
+        record["message_key"] = transaction.message_key
+        record["queue_id"] = transaction.key[2]
+        record["message_id"] = transaction.message_id
+        record["kind"] = parent.kind if parent else "MESSAGE"
+        record["parent_message_key"] = parent.message_key if parent else None
+        record["parent_queue_id"] = parent.queue_id if parent else None
+        record["original_recipient"] = original.text if original else None
+        record["recipient_ip"], record["recipient_port"] = relay.ip, relay.port
+        record["recipient_ip_origin"], record["recipient_host"] = relay.ip_origin, relay.host
+        record["size_bytes"], record["recipient_count"] = transaction.size_bytes, transaction.recipient_count
+        record["is_final"], record["attempts"] = is_final, attempts
+        record["direction"] = self._direction(record, here=relay.ip_origin == "LOCAL_DELIVERY")
+        _add_flags(record, transaction.flags, flags, original.flags if original else ())
+        return record
+
+    def refusal(
+        self,
+        line: Line,
+        observed_time: int,
+        queue_id: str,
+        message_key: bytes,
+        client: Client,
+        sender: Address | None,
+        recipient: Address | None,
+        outcome: Outcome,
+    ) -> Envelope:
+        """The record of a recipient or message that was not taken in."""
+        record = self._record("REFUSAL", line, observed_time, sender, recipient, client, outcome)
+        record["queue_id"], record["message_key"] = queue_id, message_key
+        record["direction"] = self._direction(record, here=False)
+        return record
+
+    def _record(
+        self,
+        event: Event,
+        line: Line,
+        observed_time: int,
+        sender: Address | None,
+        recipient: Address | None,
+        client: Client,
+        outcome: Outcome,
+    ) -> Envelope:
+        """Every field, with what all records share."""
+        moment = line.moment
+        text = recipient.text if recipient else None
+        record: Envelope = {
+            "record_id": record_id(line.host, line.instance, event, line.raw, text, line.n),
+            "event_time": moment.time,
+            "accept_time": None,
+            "observed_time": observed_time,
+            "time_quality": moment.quality,
+            "alternative_event_time": moment.alternative,
+            "mta": line.mta,
+            "host": line.host,
+            "instance": line.instance,
+            "queue_id": "",
+            "message_key": b"",
+            "parent_message_key": None,
+            "parent_queue_id": None,
+            "next_queue_id": None,
+            "message_id": None,
+            "event": event,
+            "kind": "MESSAGE",
+            "direction": "UNKNOWN",
+            "sender": sender.text if sender else None,
+            "recipient": text,
+            "original_recipient": None,
+            "sender_logged": sender.logged if sender else None,
+            "recipient_logged": recipient.logged if recipient else None,
+            "authenticated_user": client.user,
+            "local_uid": client.uid,
+            "sender_ip": client.ip,
+            "sender_port": client.port,
+            "sender_ip_origin": client.ip_origin,
+            "sender_host": client.host,
+            "helo": client.helo,
+            "recipient_ip": None,
+            "recipient_port": None,
+            "recipient_ip_origin": "NOT_CONNECTED",
+            "recipient_host": None,
+            "server_ip": self._server_ip,
+            "outcome": outcome,
+            "is_final": True,
+            "attempts": 0,
+            "dsn": None,
+            "smtp_code": None,
+            "size_bytes": None,
+            "recipient_count": None,
+            "tls": None,
+            "access_protocol": None,
+            "session_id": None,
+            "flags": [],
+            "agent_id": "",
+            "agent_epoch": 0,
+            "agent_sequence": -1,
+            "source_name": line.source_name,
+            "source_offset": line.offset,
+        }
+        _add_flags(record, client.flags, sender.flags if sender else (), recipient.flags if recipient else ())
+        return record
+
+    def _direction(self, record: Envelope, *, here: bool) -> Direction:
+        """From where to where. Who hands mail in decides the one end, not the address that he writes.
+
+        UNKNOWN where the site's own domains and networks are not told and the log does not show it.
+        """
+        recipient = record["recipient"]
+        to_us = here or (
+            recipient is not None and recipient.rpartition("@")[2].lower().rstrip(".") in self._own_domains
+        )
+        ip = record["sender_ip"]
+        from_us = (
+            record["authenticated_user"] is not None
+            or record["sender_ip_origin"] == "LOCAL_PROCESS"
+            or record["local_uid"] is not None
+            or (ip is not None and any(IPv6Address(ip) in network for network in self._own_networks))
+        )
+        known = bool(self._own_domains)
+        if from_us:
+            return "INTERNAL" if to_us else "OUTBOUND" if known or record["outcome"] == "SENT" else "UNKNOWN"
+        if to_us:
+            return "INBOUND" if ip is not None else "UNKNOWN"
+        return "TRANSIT" if known and self._own_networks and recipient is not None else "UNKNOWN"
+
+
+def _client_of(transaction: Transaction) -> Client:
+    """Where a message came from: its own client, unless a filter handed it back or it was made here from another."""
+    client, parent = transaction.client, transaction.parent
+    if parent is None:
+        return client or NO_CLIENT
+    if client is not None and not transaction.handed_back:
+        return client
+    if parent.kind != "MESSAGE":  # a notice: made by this server, sent by nobody else
+        return Client(None, None, "LOCAL_PROCESS")
+    origin = "PARENT" if parent.client.ip is not None else parent.client.ip_origin
+    return parent.client._replace(ip_origin=origin)
+
+
+def _add_flags(record: Envelope, *groups: Sequence[str]) -> None:
+    flags = record["flags"]
+    for group in groups:
+        for flag in group:
+            if flag not in flags:
+                flags.append(flag)
+
+
+def _network(text: str) -> IPv6Network:
+    """A network, IPv4 as its mapped IPv6 form. SettingsError when it is none."""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise SettingsError(
+            f"agent.site.own_networks: {text!r} is no network.", "Write such as 192.0.2.0/24."
+        ) from None
+    if isinstance(network, IPv6Network):
+        return network
+    return IPv6Network((f"::ffff:{network.network_address}", 96 + network.prefixlen))

@@ -1,0 +1,209 @@
+"""The joining state over a restart: snapshots, and running again what came after the last one.
+
+A snapshot is the whole `Capture` as JSON, naming the outbox frame behind which it stands. At start the newest one is
+loaded and the frames after it are run again, in their order, from the same bytes of the same files; what they give
+is compared with what they gave (count and record_ids) and thrown away. So a transaction that was half read when the
+agent was killed is joined as if nothing had happened.
+
+If the bytes are gone (the file was deleted or rewritten in the meantime), joining begins anew behind the last frame:
+nothing is sent twice, messages that were half read come out with PARTIAL_START, and the coverage says `state-lost`.
+"""
+
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal
+
+from infra.platform import logging
+from infra.platform.clock import MINUTE
+from producers.capture import Capture, FileRead
+from producers.errors import InputError, OutboxDamagedError, RerunDiffersError
+from producers.follow import Chunk, FileIdentity, is_same, open_log
+from producers.outbox import Frame, Outbox, read_frames, write_atomically
+from schemas import avro
+
+SNAPSHOT_MICROSECONDS: Final = MINUTE
+SNAPSHOT_LOG_BYTES: Final = 64 * 1024**2
+_LOG = logging.get("agent")
+
+
+def save(outbox: Outbox, capture: Capture) -> None:
+    """Write a snapshot behind the last durable frame. The caller has synced the outbox."""
+    assert outbox.durable_end == outbox.end
+    body = json.dumps({"format": 1, "frame_end": outbox.end, "capture": capture.state()}).encode()
+    write_atomically(outbox.folder / "snapshot.json", b"%08x\n" % zlib.crc32(body) + body)
+
+
+def load(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """Frame end and state of the snapshot; None when there is none. OutboxDamagedError when it does not check."""
+    try:
+        crc, _, body = (folder / "snapshot.json").read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    if crc != b"%08x" % zlib.crc32(body):
+        raise OutboxDamagedError(
+            f"snapshot.json in {folder} is damaged.", "Restore the folder whole from where it was copied."
+        )
+    document = json.loads(body)
+    return document["frame_end"], document["capture"]
+
+
+def recover(outbox: Outbox, capture: Capture, files: "LogFiles") -> Literal["new", "exact", "anew"]:
+    """Bring `capture` to the end of the outbox; `anew` when the lines to run again are gone.
+
+    RerunDiffersError when the lines are there but give other records.
+    """
+    snapshot = load(outbox.folder)
+    start = outbox.start
+    if snapshot is not None:
+        start, state = snapshot
+        capture.restore(state)
+        if start > outbox.end:
+            raise OutboxDamagedError(
+                f"The outbox {outbox.folder} ends before its snapshot.",
+                "Restore the folder whole from where it was copied, or start with --new-outbox.",
+            )
+    elif outbox.start > 0:
+        raise OutboxDamagedError(
+            f"The outbox {outbox.folder} has lost its snapshot.",
+            "Restore the folder whole from where it was copied, or start with --new-outbox.",
+        )
+    exact = True
+    try:
+        for frame, _ in outbox.frames(start):
+            exact = exact and _again(capture, frame, files)
+            if not exact:
+                _follow_numbers(capture, frame)
+    finally:
+        files.close()
+    if exact:
+        return "new" if outbox.end == 0 else "exact"
+    capture.start_anew()
+    _LOG.warning("lines to run again are gone; joining begins anew")
+    return "anew"
+
+
+def files_read(folder: Path) -> list[FileRead]:
+    """All file ranges that the agent of this outbox has read, for a reader that must not lock it (--once)."""
+    snapshot = load(folder)
+    start, ranges = 0, []
+    if snapshot is not None:
+        start, state = snapshot
+        ranges = [
+            FileRead(name, FileIdentity(bytes.fromhex(sha256), length), begin, end)
+            for name, sha256, length, begin, end in state["files_read"]
+        ]
+    for frame, _ in read_frames(folder, start):
+        if frame["kind"] == "CHUNK":
+            file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+            ranges.append(FileRead(frame["source_name"], file, frame["from_offset"], frame["to_offset"]))
+    return ranges
+
+
+class LogFiles:
+    """Finds the bytes of a chunk again, among the files of its stream."""
+
+    def __init__(self, candidates: Callable[[str], list[Path]]) -> None:
+        """`candidates` names the files in which a stream's bytes may be. At most one file is open at a time."""
+        self._candidates = candidates
+        self._open: tuple[Path, BinaryIO] | None = None
+
+    def read(self, frame: Frame) -> bytes | None:
+        """The bytes [from_offset, to_offset) of the frame's file; None when they are not to be had any more."""
+        known = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+        length = frame["to_offset"] - frame["from_offset"]
+        paths = self._candidates(frame["source_name"])
+        if self._open is not None and self._open[0] in paths:
+            paths.insert(0, self._open[0])
+        for path in paths:
+            file = self._file(path)
+            if file is None:
+                continue
+            try:
+                if is_same(file, known):
+                    file.seek(frame["from_offset"])
+                    data = file.read(length)
+                    if len(data) == length:
+                        return data
+            except (OSError, EOFError, zlib.error):
+                continue
+        return None
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+    def _file(self, path: Path) -> BinaryIO | None:
+        if self._open is not None and self._open[0] == path:
+            return self._open[1]
+        try:
+            file = open_log(path)
+        except InputError:
+            return None
+        self.close()
+        self._open = (path, file)
+        return file
+
+
+def _again(capture: Capture, frame: Frame, files: LogFiles) -> bool:
+    """Run one frame's input again and compare; False when its lines are gone."""
+    kind, observed, name = frame["kind"], frame["observed_time"], frame["source_name"]
+    if kind == "CHUNK":
+        data = files.read(frame)
+        if data is None:
+            return False
+        too_long = frame["argument"] == "too-long"
+        again = capture.chunk(
+            Chunk(
+                source_name=name,
+                file=FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"]),
+                from_offset=frame["from_offset"],
+                to_offset=frame["to_offset"],
+                data=b"" if too_long else data,
+                reference_time=frame["reference_time"],
+                too_long=too_long,
+            ),
+            observed,
+        )
+    elif kind == "TICK":
+        again = capture.tick(frame["reference_time"], observed)
+    elif kind == "COVERAGE":
+        again = capture.close_coverage(frame["argument"], observed)  # type: ignore[arg-type]  # written by us
+    elif kind == "ENTERED":
+        again = capture.entered(name, frame["argument"], observed)
+    elif kind == "LOST":
+        again = capture.lost(name, frame["argument"], observed)
+    else:
+        again = capture.finish(observed)
+    if _outcome(again) != _outcome(frame):
+        raise RerunDiffersError(
+            f"Lines of stream {name!r} read again after a restart gave {len(again['records'])} records "
+            f"where they had given {len(frame['records'])}, or other ones.",
+            "The log was rewritten, or the agent was upgraded before it had ended cleanly. Keep the outbox for "
+            "inspection and start with --new-outbox.",
+        )
+    return True
+
+
+def _outcome(frame: Frame) -> tuple[int, bytes, int, list[bytes]]:
+    """What must be the same: sequences, and the record_id that stands first in every record."""
+    ids = [record[avro.FRAME_BYTES : avro.FRAME_BYTES + 16] for record in frame["records"]]
+    return frame["next_sequence"], frame["last_record_id"], frame["next_coverage_sequence"], ids
+
+
+def _follow_numbers(capture: Capture, frame: Frame) -> None:
+    """Lines are gone: take sequences, positions and the coverage interval from what the frame holds."""
+    capture.next_sequence = frame["next_sequence"]
+    capture.last_record_id = frame["last_record_id"]
+    closed = [avro.decode(framed)[1] for framed in frame["coverage"]]
+    last_event_time = avro.decode(frame["records"][-1])[1]["event_time"] if frame["records"] else None
+    capture.book.go_on_behind(closed, frame["next_sequence"], last_event_time, frame["observed_time"])
+    if frame["kind"] == "CHUNK":
+        position = capture.positions[frame["source_name"]]
+        position.file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+        position.offset = frame["to_offset"]
+        position.stream_position = frame["stream_position"]
+        capture.book.sources[frame["source_name"]].to_position = frame["stream_position"]

@@ -1,0 +1,403 @@
+"""Postfix lines to events: versions 2.x to 3.11, any syslog_name, short and long queue ids.
+
+A line is `QUEUEID: facts`, `NOQUEUE: facts`, or talk of a daemon. Which facts they are is told by how they begin, not
+by the daemon's name, which master.cf may change. Within a line the order of fields is fixed, so every value is cut out
+between the marks around it; text that a stranger wrote (reply texts, headers, names) stands behind the last field
+and is never searched for fields. Grammar: the source tree's own format strings, and traces of real runs.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from producers.events import (
+    Address,
+    Arrived,
+    Child,
+    Client,
+    Delivery,
+    Event,
+    Expired,
+    Handed,
+    Held,
+    Ignored,
+    MessageId,
+    NotUnderstood,
+    Proxied,
+    Queued,
+    Refusal,
+    Relay,
+    Removed,
+    Requeued,
+)
+from producers.sources import postfix_notes
+from producers.text import address, decode, ip_address, scan_address
+from schemas.envelope import Kind, Outcome
+
+TEXT_BYTES_MAX: Final = 2000  # Postfix cuts what it logs there
+# Short: microseconds and inode in upper-case hex. Long: base 52 without vowels, so no word looks like one.
+_QUEUE_ID: Final = re.compile(rb"(?:[0-9A-F]{6,24}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,24})\Z")
+_HOST_IP_PORT: Final = re.compile(rb"(.*)\[([^\[\]]*)\](?::(\d{1,5}))?\Z", re.DOTALL)
+_REPLY_CODE: Final = re.compile(rb"(?:\(|said: )([2-5]\d\d)[ -]")
+_QUEUED_AS: Final = re.compile(rb"[Qq]ueued as ([0-9A-Za-z]{5,24})\b")
+_EXIM_ID: Final = re.compile(rb"\bid=([0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})\b")
+_SENDMAIL_ID: Final = re.compile(rb"2\.0\.0 ([0-9A-Za-z]{10,20}) Message accepted for delivery")
+_LMTP_SESSION: Final = re.compile(rb"2\.0\.0 <[^>]*> ([0-9A-Za-z+/]{16,32}(?::R\d+)?) Saved")
+_CHILD: Final = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\)\Z")
+_REPLY: Final = re.compile(rb"([2-5]\d\d) (?:([2-5]\.\d{1,3}\.\d{1,3}) )?")
+_BEHIND_USER: Final = (b", sasl_method=", b", sasl_sender=", b", orig_queue_id=", b", orig_client=")
+_PROTO_HELO: Final = re.compile(rb",? ?proto=[A-Z0-9-]+(?:,? helo=<(.*)>)?(?:,? sasl_method=.*|: .*)?\Z", re.DOTALL)
+_BROKEN_OFF: Final = (b"canceled", b"lost connection after", b"timeout after", b"too many errors", b"queue file size")
+_CONTENT: Final = (b"header ", b"body ", b"mime-error ")
+_PROBES: Final = (b"deliverable", b"undeliverable", b"undeliverable-but-not-cached")
+_OUTCOMES: Final[dict[bytes, Outcome]] = {
+    b"sent": "SENT",
+    b"deferred": "DEFERRED",
+    b"SOFTBOUNCE": "DEFERRED",
+    b"bounced": "BOUNCED",
+}
+_CHILD_KINDS: Final[tuple[tuple[bytes, Kind], ...]] = (
+    (b"sender non-delivery notification: ", "BOUNCE"),
+    (b"postmaster non-delivery notification: ", "BOUNCE"),
+    (b"sender delay notification: ", "DELAY_NOTICE"),
+    (b"postmaster delay notification: ", "DELAY_NOTICE"),
+    (b"sender delivery status notification: ", "DELIVERY_NOTICE"),
+)
+_UNKNOWN_RELAY: Final = Relay("", None, None, None, "NOT_LOGGED")
+
+
+def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
+    """The event of one line. `daemon` = the tag behind its last slash; `text` = what follows `tag[pid]: `."""
+    name, mark, rest = text.partition(b": ")
+    if mark and (name == b"NOQUEUE" or (_QUEUE_ID.match(name))):
+        queue_id = "" if name == b"NOQUEUE" else name.decode("ascii")
+        if rest == b"removed":
+            return Removed(queue_id, by_hand=daemon == b"postsuper")
+        handler = _FACTS.get(rest[:4])
+        if handler is not None:
+            return handler(queue_id, pid, rest)
+        return _by_word(queue_id, daemon, pid, rest)
+    if text.startswith((b"proxy-accept: ", b"proxy-reject: ")):
+        return _by_word("", daemon, pid, text)
+    return postfix_notes.parse(daemon, pid, text)
+
+
+def client_of(text: bytes) -> tuple[bytes, bytes | None, int | None]:
+    """`name[address]:port` as (name, 16 bytes or None, port or None)."""
+    found = _HOST_IP_PORT.match(text)
+    if found is None:
+        return text, None, None
+    port = int(found[3]) if found[3] else None
+    return found[1], ip_address(found[2]), port
+
+
+def _arrived(queue_id: str, pid: bytes, rest: bytes) -> Event:
+    """`client=name[ip]:port[, sasl_method=, sasl_username=][, sasl_sender=][, orig_queue_id=, orig_client=]`."""
+    value, _, tail = rest[7:].partition(b", ")
+    flags: tuple[str, ...] = ()
+    user = None
+    origin = tail.rfind(b"orig_client=")
+    sasl = tail.find(b"sasl_username=")
+    if sasl >= 0:
+        # The name is raw and may hold anything, also `, orig_client=`: it ends where a field of ours may begin, and
+        # when one does, neither the name's end nor that field is certain.
+        raw = tail[sasl + 14 :]
+        ends = [at for mark in _BEHIND_USER if (at := raw.find(mark)) >= 0]
+        user, invalid = decode(raw[: min(ends, default=len(raw))])
+        doubtful = b", sasl_method=" in raw or (bool(ends) and b", sasl_sender=" not in raw)
+        flags = (("INVALID_BYTES",) if invalid else ()) + (("AMBIGUOUS_PARSE",) if doubtful else ())
+    if origin >= 0 and sasl < 0:
+        client = _client(tail[origin + 12 :], user, flags, forwarded=True)
+    else:
+        client = _client(value, user, flags, forwarded=False)
+    session = pid.decode("ascii", "replace")
+    if not queue_id:
+        return Proxied(session, client)
+    return Arrived(queue_id, session, client)
+
+
+def _client(value: bytes, user: str | None, flags: tuple[str, ...], *, forwarded: bool) -> Client:
+    name, ip, port = client_of(value)
+    host = None if name in (b"unknown", b"") else decode(name)[0]
+    origin = "UNKNOWN_TO_MTA" if ip is None else "FORWARDED" if forwarded else "CONNECTION"
+    return Client(ip, port, origin, host, None, user, None, flags)  # type: ignore[arg-type]  # one of the three words
+
+
+def _picked_up(queue_id: str, _pid: bytes, rest: bytes) -> Event:
+    """`uid=N from=<S>[ orig_id=Q]`: handed in on this host. The sender here is unqualified; qmgr has the real one."""
+    uid, _, tail = rest[4:].partition(b" ")
+    previous = None
+    at = tail.rfind(b" orig_id=")
+    if at >= 0 and _QUEUE_ID.match(tail[at + 9 :]):
+        previous = tail[at + 9 :].decode("ascii")
+    number = int(uid) if uid.isdigit() else None
+    client = Client(None, None, "LOCAL_PROCESS", None, None, None, number)
+    return Arrived(queue_id, "", client, previous)
+
+
+def _message_id(queue_id: str, _pid: bytes, rest: bytes) -> Event:
+    """`message-id=TEXT`: the header as received, to the line's end, whatever it holds."""
+    raw = rest.partition(b"=")[2]
+    text, invalid = decode(raw)
+    flags = ("INVALID_BYTES",) if invalid else ()
+    if len(rest) + len(queue_id) + 2 >= TEXT_BYTES_MAX - 4:
+        flags = (*flags, "TRUNCATED")
+    return MessageId(queue_id, text or None, flags)
+
+
+def _from(queue_id: str, _pid: bytes, rest: bytes) -> Event:
+    """`from=<S>, size=N, nrcpt=N (queue active)` or `from=<S>, status=expired, returned to sender`."""
+    for mark in (b">, status=expired, ", b">, status=force-expired, "):
+        if mark in rest and rest.rfind(mark) > rest.rfind(b">, size="):
+            return Expired(queue_id)
+    end = rest.rfind(b">, size=")
+    size, _, tail = rest[end + 8 :].partition(b", nrcpt=")
+    count, _, _ = tail.partition(b" ")
+    if end < 0 or not size.isdigit() or not count.isdigit():
+        return NotUnderstood("postfix-from")
+    sender = address(rest[6:end])
+    if scan_address(rest, 6) != end:
+        sender = sender._replace(flags=(*sender.flags, "AMBIGUOUS_PARSE"))
+    return Queued(queue_id, sender, int(size), int(count))
+
+
+def _delivery(queue_id: str, _pid: bytes, rest: bytes) -> Event:
+    """`to=<R>[, orig_to=<O>], relay=X[, conn_use=N], delay=, delays=[, tls=], dsn=x.y.z, status=WORD (TEXT)`."""
+    recipient, at = _address_until(rest, 4, (b", relay=", b", orig_to=<"))
+    if recipient is None:
+        return NotUnderstood("postfix-delivery")
+    original = None
+    if rest.startswith(b", orig_to=<", at):
+        original, at = _address_until(rest, at + 11, (b", relay=",))
+    delay = rest.find(b", delay=", at)
+    dsn_at = rest.find(b", dsn=", delay)
+    status_at = rest.find(b", status=", dsn_at)
+    if not (0 <= at < delay < dsn_at < status_at):
+        return NotUnderstood("postfix-delivery")
+    word, _, text = rest[status_at + 9 :].partition(b" ")
+    if word in _PROBES:
+        return Ignored("postfix-address-probe")
+    outcome = _OUTCOMES.get(word)
+    if outcome is None:
+        return NotUnderstood("postfix-status")
+    middle = rest[delay:dsn_at]
+    tls_at = middle.find(b", tls=")
+    relay = _relay(rest[at + 8 : delay].partition(b", conn_use=")[0])
+    return _outcome(
+        queue_id,
+        recipient,
+        original,
+        relay,
+        outcome,
+        rest[dsn_at + 6 : status_at],
+        text,
+        middle[tls_at + 6 :] if tls_at >= 0 else None,
+    )
+
+
+def _outcome(
+    queue_id: str,
+    recipient: Address,
+    original: Address | None,
+    relay: Relay,
+    outcome: Outcome,
+    dsn: bytes,
+    text: bytes,
+    tls: bytes | None,
+) -> Delivery:
+    """What the free text may tell: ids in strict form and a reply code, nothing else of it."""
+    next_queue_id = child = session = None
+    if outcome == "SENT":
+        if relay.ip_origin == "LOCAL_DELIVERY":
+            outcome = "DELIVERED"
+            found = _CHILD.search(text)
+            child = found[1].decode("ascii") if found else None
+        elif relay.text == "none":
+            outcome = "DISCARDED"
+        if child is None:
+            found = _QUEUED_AS.search(text) or _EXIM_ID.search(text) or _SENDMAIL_ID.search(text)
+            next_queue_id = found[1].decode("ascii") if found else None
+            found = _LMTP_SESSION.search(text)
+            session = found[1].decode("ascii") if found else None
+    code = _REPLY_CODE.search(text)
+    return Delivery(
+        queue_id,
+        recipient,
+        original,
+        relay,
+        outcome,
+        dsn.decode("ascii", "replace"),
+        int(code[1]) if code else None,
+        next_queue_id,
+        child,
+        session,
+        decode(tls)[0] if tls else None,
+    )
+
+
+def _relay(text: bytes) -> Relay:
+    """`host[ip]:port`, `host[socket]`, `none`, or the name of a local agent."""
+    shown = decode(text)[0]
+    if text == b"none":
+        return Relay(shown, None, None, None, "NOT_CONNECTED")
+    found = _HOST_IP_PORT.match(text)
+    if found is None:
+        return Relay(shown, None, None, None, "LOCAL_DELIVERY")
+    ip = ip_address(found[2])
+    if ip is None:  # a socket in the file system: LMTP to a mailbox server on this host
+        return Relay(shown, decode(found[1])[0], None, None, "LOCAL_DELIVERY")
+    return Relay(shown, decode(found[1])[0], ip, int(found[3]) if found[3] else None, "NEXT_HOP")
+
+
+def _address_until(rest: bytes, start: int, followers: tuple[bytes, ...]) -> tuple[Address | None, int]:
+    """The address that begins at `start`, and where it is followed by one of `followers`.
+
+    External form closes at its first unquoted `>`. Internal form (before 3.5) may hold `>`: then it ends at the first
+    place where a follower stands, and is flagged.
+    """
+    end = scan_address(rest, start)
+    if end >= 0 and rest.startswith(followers, end + 1):
+        return address(rest[start:end]), end + 1
+    places = [at for follower in followers if (at := rest.find(b">" + follower, start)) >= 0]
+    if not places:
+        return None, -1
+    found = address(rest[start : min(places)])
+    return found._replace(flags=(*found.flags, "AMBIGUOUS_PARSE")), min(places) + 1
+
+
+def _by_word(queue_id: str, daemon: bytes, pid: bytes, rest: bytes) -> Event:
+    """Facts that begin with a phrase: refusals and access actions, links between messages, ends by hand."""
+    action, mark, tail = rest.partition(b": ")
+    if mark and action in _ACTIONS:
+        return _action(queue_id, action, tail)
+    for phrase, kind in _CHILD_KINDS:
+        if rest.startswith(phrase):
+            child = rest[len(phrase) :]
+            if _QUEUE_ID.match(child):
+                return Child(queue_id, child.decode("ascii"), kind)
+    if rest.startswith(b"proxy-accept: "):
+        found = _QUEUED_AS.search(rest)
+        return (
+            Handed(pid.decode("ascii", "replace"), found[1].decode("ascii"))
+            if found
+            else Ignored("postfix-proxy-accept")
+        )
+    return _by_hand(queue_id, daemon, rest)
+
+
+def _by_hand(queue_id: str, daemon: bytes, rest: bytes) -> Event:
+    """What a person did with postsuper, what a client did not finish, and what says nothing of the envelope."""
+    if rest.startswith(b"removed ("):
+        return Ignored("postfix-client-fault")  # 3.12: canceled or discarded before it was in the queue
+    if rest.startswith(b"requeued"):
+        return Requeued(queue_id)
+    if rest.startswith(b"placed on hold"):
+        return Held(queue_id)
+    if rest.startswith(_BROKEN_OFF):
+        return Ignored("postfix-client-fault")  # the end of the session follows, and says the same
+    return postfix_notes.with_queue_id(daemon, rest)
+
+
+def _action(queue_id: str, action: bytes, tail: bytes) -> Event:
+    """`ACTION: STAGE from CLIENT: TEXT; from=<S> to=<R> proto=P helo=<H>`: refused, discarded, held, or only noted."""
+    outcome, whole = _ACTIONS[action]
+    if outcome is None:
+        return Held(queue_id) if action.endswith(b"hold") and queue_id else Ignored("postfix-access-note")
+    head, (sender, recipient, helo) = _split_envelope(tail)
+    before, _, said = head.partition(b": ")
+    stage, _, client_text = before.partition(b" from ")
+    if tail.startswith(_CONTENT):  # cleanup: `header Subject: TEXT from CLIENT`
+        stage, said = b"END-OF-MESSAGE", b""
+        client_text = head.rpartition(b" from ")[2]
+    reply = _REPLY.match(said)
+    name, ip, port = client_of(client_text.rstrip(b":"))
+    client = Client(
+        ip,
+        port,
+        "UNKNOWN_TO_MTA" if ip is None else "CONNECTION",
+        None if name in (b"unknown", b"") else decode(name)[0],
+        helo,
+    )
+    whole = whole or stage in (b"END-OF-MESSAGE", b"DATA", b"BDAT")
+    flags = ("TEMPORARY",) if reply and reply[1][:1] == b"4" else ()
+    return Refusal(
+        queue_id,
+        client,
+        sender,
+        recipient,
+        outcome,
+        reply[2].decode() if reply and reply[2] else None,
+        int(reply[1]) if reply else None,
+        whole and bool(queue_id),
+        (*flags, "RECIPIENTS_INCOMPLETE") if whole else flags,
+    )
+
+
+def _split_envelope(text: bytes) -> tuple[bytes, tuple[Address | None, Address | None, str | None]]:
+    """What stands before `; from=<S> to=<R> proto=P helo=<H>`, and those fields; each may be missing.
+
+    Strangers write both before and inside the fields. Only the place counts from which everything to the line's end
+    has exactly this shape; there is one, unless a text was made to have two: then the first.
+    """
+    at = text.find(b"; ")
+    while at >= 0:
+        fields = _envelope_fields(text, at + 2)
+        if fields is not None:
+            return text[:at], fields
+        at = text.find(b"; ", at + 2)
+    return text, (None, None, None)
+
+
+def _envelope_fields(text: bytes, at: int) -> tuple[Address | None, Address | None, str | None] | None:
+    """`[from=<S>[,]] [to=<R>[,]] proto=P[,] [helo=<H>]` up to the end; None when the text has another shape."""
+    sender = recipient = None
+    if text.startswith(b"from=<", at):
+        end = scan_address(text, at + 6)
+        if end < 0:
+            return None
+        sender, at = address(text[at + 6 : end]), end + 1
+    for mark in (b" to=<", b", to=<"):
+        if text.startswith(mark, at):
+            end = scan_address(text, at + len(mark))
+            if end < 0:
+                return None
+            recipient, at = address(text[at + len(mark) : end]), end + 1
+    found = _PROTO_HELO.match(text, at)
+    if found is None:
+        return None
+    return sender, recipient, decode(found[1])[0] if found[1] is not None else None
+
+
+# action: (outcome; None = no record of its own, does it end the whole message)
+_ACTIONS: Final[dict[bytes, tuple[Outcome | None, bool]]] = {
+    b"reject": ("REFUSED", False),
+    b"milter-reject": ("REFUSED", False),
+    b"proxy-reject": ("REFUSED", False),
+    b"discard": ("DISCARDED", False),
+    b"milter-discard": ("DISCARDED", False),
+    b"hold": (None, False),
+    b"milter-hold": (None, False),
+    b"reject_warning": (None, False),
+    b"warn": (None, False),
+    b"warning": (None, False),
+    b"info": (None, False),
+    b"filter": (None, False),
+    b"redirect": (None, False),
+    b"bcc": (None, False),
+    b"delay": (None, False),
+    b"hangup": (None, False),
+    b"replace": (None, False),
+    b"prepend": (None, False),
+    b"strip": (None, False),
+    b"milter-header-reject": ("REFUSED", True),
+    b"milter-header-discard": ("DISCARDED", True),
+}
+
+_FACTS: Final[dict[bytes, Callable[[str, bytes, bytes], Event]]] = {
+    b"to=<": _delivery,
+    b"clie": _arrived,
+    b"mess": _message_id,
+    b"rese": _message_id,
+    b"from": _from,
+    b"uid=": _picked_up,
+}

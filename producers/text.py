@@ -1,0 +1,75 @@
+"""Bytes of a log to canonical values: text, addresses, IP addresses. Pure; never raises on any bytes."""
+
+import re
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from producers.events import Address
+
+_NEEDS_QUOTES: Final = re.compile(r'[\s"(),:;<>@\[\\\]]')
+_V4_PREFIX: Final = b"\x00" * 10 + b"\xff\xff"
+
+
+def decode(raw: bytes) -> tuple[str, bool]:
+    """UTF-8 text, and whether bytes had to be written as `\\xHH`.
+
+    Reversible: only when there are such bytes, a backslash before `x` is itself written as `\\x5c`.
+    """
+    try:
+        return raw.decode("utf-8"), False
+    except UnicodeDecodeError:
+        escaped = raw.replace(b"\\x", b"\\x5cx")
+        return escaped.decode("utf-8", "backslashreplace"), True
+
+
+@lru_cache(maxsize=65536)
+def address(raw: bytes) -> Address:
+    """An address without its angle brackets, in external form (RFC 5321, 4.1.2: quoted local part where needed)."""
+    text, invalid = decode(raw)
+    flags: tuple[str, ...] = ("INVALID_BYTES",) if invalid else ()
+    local, at, domain = text.rpartition("@")
+    if not at:
+        local, domain = text, ""
+    quoted = len(local) >= 2 and local[0] == local[-1] == '"'
+    if not local or quoted or not _NEEDS_QUOTES.search(local):
+        return Address(text, None, flags)
+    requoted = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"' + at + domain
+    return Address(requoted, text, (*flags, "ADDRESS_REQUOTED"))
+
+
+@lru_cache(maxsize=65536)
+def ip_address(raw: bytes) -> bytes | None:
+    """16 bytes of an address in text form (IPv4 mapped; `IPv6:` prefix and zone allowed); None when it is none."""
+    try:
+        text = raw.decode("ascii").removeprefix("IPv6:").partition("%")[0]
+        if ":" in text:
+            return IPv6Address(text).packed
+        return _V4_PREFIX + IPv4Address(text).packed
+    except ValueError:
+        return None
+
+
+def scan_address(text: bytes, start: int) -> int:
+    """Index of the `>` that closes the address which begins at `start`; -1 when none does.
+
+    Honours quoted strings and backslashes (RFC 5321, 4.1.2).
+    """
+    end = text.find(b">", start)
+    if end < 0:
+        return -1
+    inside = text[start:end]
+    if b'"' not in inside and b"\\" not in inside:
+        return end
+    quoted = escaped = False
+    for index in range(start, len(text)):
+        byte = text[index]
+        if escaped:
+            escaped = False
+        elif byte == 0x5C:
+            escaped = True
+        elif byte == 0x22:
+            quoted = not quoted
+        elif byte == 0x3E and not quoted:
+            return index
+    return -1

@@ -1,0 +1,30 @@
+-- purpose:   what was dropped, when, by which rule, with counts; no addresses
+-- dangerous: no (creates only)
+-- way back:  DROP TABLE {{database}}.retention (the record of deletions is lost)
+-- size:      two or three rows a day; kept three years
+CREATE TABLE {{database}}.retention
+(
+    recorded_time DateTime64(6, 'UTC') COMMENT 'application clock',
+    kind Enum8('DROP_INTENT' = 0, 'DROP_DONE' = 1, 'DROP_FAILED' = 2),
+    event_day Date32 COMMENT 'the legal day',
+    attempt_id UUID COMMENT 'joins an intent with its outcome',
+    rule String,
+    legal_zone String,
+    retention_days Int32,
+    actor String,
+    row_count Int64 COMMENT 'INTENT: before; DONE: found afterwards, must be 0',
+    bytes_on_disk Int64,
+    part_count Int32,
+    min_event_time Nullable(DateTime64(6, 'UTC')),
+    max_event_time Nullable(DateTime64(6, 'UTC')),
+    detached_part_count Int32,
+    statement String,
+    query_id String,
+    detail String COMMENT 'FAILED: what was found'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(recorded_time, 'UTC')
+ORDER BY (event_day, recorded_time)
+TTL toDateTime(recorded_time, 'UTC') + INTERVAL 3 YEAR
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000
+COMMENT 'Deletions: intent before, outcome after';
