@@ -4,7 +4,6 @@ Driver messages may hold values of rows; they are never passed on. What is kept 
 """
 
 import re
-from typing import Any
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -28,8 +27,11 @@ class StoreError(LiucunError):
         self.code = code
 
 
-def connect(store: ClickHouse, role: StoreUser, settings: dict[str, Any] | None = None) -> Client:
-    """A client for one role. UnreachableError when nothing answers, StoreError when the account is refused."""
+def connect(store: ClickHouse, role: StoreUser, *, in_database: bool = True) -> Client:
+    """A client for one role, in our database unless that may not be there yet.
+
+    UnreachableError when nothing answers, StoreError when the account is refused.
+    """
     try:
         return clickhouse_connect.get_client(
             host=store.host,
@@ -42,7 +44,7 @@ def connect(store: ClickHouse, role: StoreUser, settings: dict[str, Any] | None 
             send_receive_timeout=round(store.request_timeout_seconds),
             autogenerate_session_id=False,
             query_limit=0,
-            settings=settings or {},
+            database=store.database if in_database else "default",
         )
     except ClickHouseError as error:
         raise neutral(error, store) from None

@@ -3,6 +3,7 @@
 All times are integers: microseconds since 1970-01-01T00:00:00Z.
 """
 
+import os
 import time
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final, Protocol
@@ -40,6 +41,12 @@ class MovedClock:
     def now(self) -> int:
         """The other clock's time, moved."""
         return self.base.now() + self.by
+
+
+def clock_from_environment() -> Clock:
+    """The machine's clock; in tests, moved by $LIUCUN_CLOCK_OFFSET_SECONDS."""
+    offset = os.environ.get("LIUCUN_CLOCK_OFFSET_SECONDS")
+    return MovedClock(SystemClock(), round(float(offset) * SECOND)) if offset else SystemClock()
 
 
 def to_datetime(microseconds: int, zone: tzinfo = UTC) -> datetime:

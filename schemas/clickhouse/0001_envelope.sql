@@ -11,7 +11,7 @@
 --     let a retried batch in twice.
 -- Columns are in the order of the Avro record, after what the loader puts before it. No LowCardinality: it
 -- halves the speed of the Avro reader and saves nothing once sorted (docs/architecture.md).
-CREATE TABLE {{database}}.envelope
+CREATE TABLE IF NOT EXISTS {{database}}.envelope
 (
     topic_epoch FixedString(16) CODEC(ZSTD(1)),
     schema_id Int32 CODEC(ZSTD(1)),

@@ -2,7 +2,7 @@
 -- dangerous: no (creates only)
 -- way back:  DROP TABLE {{database}}.coverage; DROP TABLE {{database}}.batch (the claim of completeness is lost with them)
 -- size:      coverage: one row a minute and agent, or one per 4,096 records; batch: one row an insert; kept three years
-CREATE TABLE {{database}}.coverage
+CREATE TABLE IF NOT EXISTS {{database}}.coverage
 (
     topic_epoch FixedString(16),
     schema_id Int32,
@@ -39,7 +39,7 @@ TTL toDateTime(`to`, 'UTC') + INTERVAL 3 YEAR
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000
 COMMENT 'What each agent read and recorded, interval by interval; no addresses';
 
-CREATE TABLE {{database}}.batch
+CREATE TABLE IF NOT EXISTS {{database}}.batch
 (
     topic String,
     topic_epoch FixedString(16),

@@ -2,7 +2,7 @@
 -- dangerous: no (creates only)
 -- way back:  DROP TABLE {{database}}.retention (the record of deletions is lost)
 -- size:      two or three rows a day; kept three years
-CREATE TABLE {{database}}.retention
+CREATE TABLE IF NOT EXISTS {{database}}.retention
 (
     recorded_time DateTime64(6, 'UTC') COMMENT 'application clock',
     kind Enum8('DROP_INTENT' = 0, 'DROP_DONE' = 1, 'DROP_FAILED' = 2),

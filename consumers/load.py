@@ -1,0 +1,265 @@
+"""THE WAY of the loader: fetch -> judge -> intent -> splice -> insert -> batch row -> commit.
+
+    1. a closed batch of one partition               (fetch, batch)
+    2. what of it can be loaded, by rule             (judge)
+    3. the intent, committed at its first offset     (intent)      a repeated batch has one already
+    4. one spliced file per schema id, inserted      (splice, insert)
+    5. dead letters for the rest                     (dead_letter)
+    6. the batch's row in the store                  (insert)
+    7. the commit behind its last offset
+
+Killed between any two steps, the next loader finds the intent and does 2 to 7 again with the same result: the token
+absorbs rows that are there, dead letters go by coordinates, the batch row has a token of its own.
+"""
+
+import threading
+import time
+from typing import Final
+
+from consumers.batch import Batch, Message, Partition, Stream
+from consumers.dead_letter import DeadLetters, record
+from consumers.errors import BatchRefusedError, PartitionLostError
+from consumers.fetch import Fetched, Fetcher, Stored
+from consumers.insert import DataRefusedError, Store
+from consumers.intent import REFUSED_MAX, Intent
+from consumers.judge import Judged, judge, wrong_payloads
+from consumers.splice import column_names, file
+from infra.platform import logging, metrics
+from infra.platform.clock import SECOND, Clock, day_of, start_of_day
+from infra.platform.errors import UnreachableError
+from infra.platform.settings import Settings
+from infra.platform.steps import reached
+from schemas import topics
+
+STREAMS: Final = (Stream(topics.ENVELOPE, "envelope", timed=True), Stream(topics.COVERAGE, "coverage", timed=False))
+_EPOCH_ORDINAL: Final = 719_163
+_LOG = logging.get("loader")
+
+
+class Loader:
+    """One loader process."""
+
+    def __init__(self, settings: Settings, clock: Clock, stop: threading.Event) -> None:
+        """Nothing is connected yet."""
+        self._settings = settings
+        self._clock = clock
+        self._stop = stop
+        self._streams = {stream.topic.name: stream for stream in STREAMS}
+        self.store = Store(settings.clickhouse, stop, settings.loader.retry_seconds_max)
+        self.fetcher = Fetcher(settings, list(self._streams), self._stored)
+        self._dead_letters = DeadLetters(settings.kafka, settings.loader)
+        self._day_bounds = (0, 0, 0)
+
+    def run(self) -> None:
+        """Load until told to stop; the batch in hand is finished, or left to its intent."""
+        self.fetcher.start(self._stop)
+        try:
+            while not self._stop.is_set():
+                found = self.fetcher.next_batch()
+                if found is not None:
+                    self._load_or_leave(found)
+        finally:
+            self.fetcher.close()
+
+    def _load_or_leave(self, found: Fetched) -> None:
+        partition = found.batch.partition
+        try:
+            self.load(found)
+        except PartitionLostError:
+            _LOG.warning("partition lost; its batch is left to its new loader", topic=partition.topic)
+            self.fetcher.drop(partition)
+        except UnreachableError:
+            if not self._stop.is_set():
+                raise
+            _LOG.warning("stopped in a batch; its intent says how to go on", topic=partition.topic)
+
+    def load(self, found: Fetched) -> None:
+        """Steps 2 to 7."""
+        batch = found.batch
+        stream = self._streams[batch.partition.topic]
+        begun = time.monotonic()
+        intent = found.replay or self._decide(batch, {})
+        judged = self._judge(batch, stream, intent)
+        if found.replay is None:
+            self.fetcher.commit(batch.partition, batch.first, intent)
+        reached("loader.intent")
+        batch, intent, judged = self._insert(batch, stream, intent, judged, ask_first=found.ask_first)
+        reached("loader.inserted")
+        self._write_dead_letters(batch, intent, judged)
+        self.store.insert_batch_row(_batch_row(batch, intent, judged), token=f"batch/{self._token(batch, intent)}")
+        reached("loader.batch_row")
+        self.fetcher.commit(batch.partition, batch.last + 1, None)
+        reached("loader.committed")
+        self._measure(batch, judged, time.monotonic() - begun)
+
+    def _decide(self, batch: Batch, refused: dict[int, str]) -> Intent:
+        """Fix the batch: its bounds and its clock."""
+        intent = Intent(
+            topic_epoch=self.fetcher.epochs[batch.partition.topic],
+            first=batch.first,
+            last=batch.last,
+            count=len(batch.messages),
+            count_per_schema_id={},
+            decided_at=self._clock.now(),
+            refused=refused,
+        )
+        judged = self._judge(batch, self._streams[batch.partition.topic], intent)
+        counts = {schema_id: len(messages) for schema_id, messages in judged.kept.items()}
+        return Intent(
+            intent.topic_epoch,
+            intent.first,
+            intent.last,
+            intent.count,
+            counts,
+            intent.decided_at,
+            intent.layout,
+            refused,
+        )
+
+    def _judge(self, batch: Batch, stream: Stream, intent: Intent) -> Judged:
+        return judge(
+            batch,
+            stream,
+            decided_at=intent.decided_at,
+            retention_days=self._settings.legal.retention_days,
+            day_of=self._day_of,
+            refused=intent.refused,
+        )
+
+    def _insert(
+        self, batch: Batch, stream: Stream, intent: Intent, judged: Judged, *, ask_first: bool
+    ) -> tuple[Batch, Intent, Judged]:
+        """Step 4. When the store refuses the data, the wrong messages are found and put in a new intent, once."""
+        try:
+            self._insert_kept(batch, stream, intent, judged, ask_first=ask_first)
+        except DataRefusedError as error:
+            batch, intent = self._without_wrong(batch, intent, judged, error)
+            judged = self._judge(batch, stream, intent)
+            self.fetcher.commit(batch.partition, batch.first, intent)
+            self._insert_kept(batch, stream, intent, judged, ask_first=False)
+        return batch, intent, judged
+
+    def _insert_kept(self, batch: Batch, stream: Stream, intent: Intent, judged: Judged, *, ask_first: bool) -> None:
+        """One insert per schema id. Where rows may be there already, the table is asked: its window may be gone."""
+        present: set[int] = set()
+        if ask_first:
+            present = self.store.offsets_present(
+                stream.table, intent.topic_epoch, batch.partition.number, batch.first, batch.last
+            )
+        for schema_id, messages in judged.kept.items():
+            missing = [message for message in messages if message.offset not in present]
+            if not missing:
+                continue
+            # A part that is missing gets a token of its own: the whole batch's may be known with less in it.
+            part = "" if len(missing) == len(messages) else f"/missing-{len(missing)}-from-{missing[0].offset}"
+            data = file(
+                missing,
+                topic_epoch=intent.topic_epoch,
+                schema_id=schema_id,
+                partition=batch.partition.number,
+                stored_time=intent.decided_at,
+            )
+            reached("loader.spliced")
+            token = f"{self._token(batch, intent)}/{schema_id}{part}"
+            self.store.insert_avro(stream.table, data, column_names(schema_id), token=token, rows=len(missing))
+
+    def _without_wrong(
+        self, batch: Batch, intent: Intent, judged: Judged, error: DataRefusedError
+    ) -> tuple[Batch, Intent]:
+        """Find the messages that the store could not take; at most REFUSED_MAX, else the batch ends before the next."""
+        kept = sorted(message for messages in judged.kept.values() for message in messages)
+        wrong = wrong_payloads(kept)
+        if not wrong or intent.refused:
+            raise BatchRefusedError(
+                f"The store refuses a batch of {batch.partition.topic} (code {error.code}), though every message "
+                "of it decodes.",
+                "The store's log says why; compare its version and tables with `liucun doctor`.",
+            )
+        if len(wrong) > REFUSED_MAX:
+            end = sorted(wrong)[REFUSED_MAX]
+            self.fetcher.give_back(batch.partition, end)
+            batch = Batch(batch.partition, [message for message in batch.messages if message.offset < end])
+            wrong = {offset: reason for offset, reason in wrong.items() if offset < end}
+        return batch, self._decide(batch, wrong)
+
+    def _write_dead_letters(self, batch: Batch, intent: Intent, judged: Judged) -> None:
+        """Step 5. Past retention there is none: its payload is kept nowhere."""
+        self._dead_letters.check(batch.partition, len(batch.messages), judged.excluded)
+        self._dead_letters.write(
+            [
+                record(
+                    batch.partition,
+                    intent.topic_epoch,
+                    message,
+                    reason,
+                    decided_at=intent.decided_at,
+                    retention_days=self._settings.legal.retention_days,
+                )
+                for message, reason in judged.excluded
+                if reason != "PAST_RETENTION"
+            ]
+        )
+
+    def _token(self, batch: Batch, intent: Intent) -> str:
+        """Names the batch for ever; nothing of time, host or bytes is in it."""
+        topic, number = batch.partition
+        where = f"{self.fetcher.cluster_id}/{topic}/{intent.topic_epoch.hex()}/{number}"
+        return f"{where}/{intent.first}-{intent.last}/{intent.layout}"
+
+    def _stored(self, partition: Partition) -> Stored:
+        """What the store knows of a partition of which Kafka knows no commit."""
+        epoch = self.fetcher.epochs[partition.topic]
+        return Stored(
+            self.store.next_offset(partition.topic, epoch, partition.number),
+            self.store.newest_offset(self._streams[partition.topic].table, epoch, partition.number),
+        )
+
+    def _day_of(self, event_time: int) -> int:
+        """Days since the epoch, in the legal zone; most records fall into the day of the one before."""
+        start, end, number = self._day_bounds
+        if not start <= event_time < end:
+            zone = self._settings.legal.zone_info
+            day = day_of(event_time, zone)
+            start, number = start_of_day(day, zone), day.toordinal() - _EPOCH_ORDINAL
+            end = start_of_day(day.fromordinal(day.toordinal() + 1), zone)
+            self._day_bounds = (start, end, number)
+        return number
+
+    def _measure(self, batch: Batch, judged: Judged, seconds: float) -> None:
+        topic = batch.partition.topic
+        metrics.INSERTED.labels(topic).inc(judged.kept_count)
+        metrics.BATCH_RECORDS.labels(topic).observe(len(batch.messages))
+        metrics.INSERT_SECONDS.labels(topic).observe(seconds)
+        metrics.PAST_RETENTION.inc(sum(reason == "PAST_RETENTION" for _, reason in judged.excluded))
+        if judged.newest_event_time is not None:
+            metrics.END_TO_END_SECONDS.observe(max(0.0, (self._clock.now() - judged.newest_event_time) / SECOND))
+
+
+def _batch_row(batch: Batch, intent: Intent, judged: Judged) -> dict[str, object]:
+    """The row of table `batch`."""
+    return {
+        "topic": batch.partition.topic,
+        "topic_epoch": intent.topic_epoch,
+        "kafka_partition": batch.partition.number,
+        "first_offset": batch.first,
+        "last_offset": batch.last,
+        "record_count": len(batch.messages),
+        "loaded_count": judged.kept_count,
+        "rows_per_day": dict(judged.rows_per_day),
+        "rows_per_schema_id": {schema_id: len(messages) for schema_id, messages in judged.kept.items()},
+        "exclusions": _ranges(judged.excluded, [message.offset for message in batch.messages]),
+        "layout": intent.layout,
+        "decided_at": intent.decided_at,
+    }
+
+
+def _ranges(excluded: list[tuple[Message, str]], offsets: list[int]) -> list[tuple[int, int, str]]:
+    """Excluded offsets as ranges; a range holds only excluded messages of one reason, whatever gaps markers leave."""
+    place = {offset: at for at, offset in enumerate(offsets)}
+    ranges: list[tuple[int, int, str]] = []
+    for message, reason in excluded:
+        if ranges and ranges[-1][2] == reason and place[ranges[-1][1]] + 1 == place[message.offset]:
+            ranges[-1] = (ranges[-1][0], message.offset, reason)
+        else:
+            ranges.append((message.offset, message.offset, reason))
+    return ranges
