@@ -39,7 +39,7 @@ def run(file: Path | None) -> None:
     metrics.serve(loaded.metrics)
     clock = clock_from_environment()
     loader = Loader(loaded, clock, stop)
-    start.check(loader.store, loaded, clock)
+    start.check(loader.store, loaded)
     loader.run()
 
 

@@ -13,7 +13,7 @@ from consumers.errors import StoreNotReadyError
 from consumers.insert import Store
 from consumers.load import STREAMS
 from infra.platform.clickhouse import Client
-from infra.platform.clock import SECOND, Clock
+from infra.platform.clock import SECOND, SystemClock
 from infra.platform.settings import Settings
 from schemas import avro, columns
 
@@ -22,7 +22,7 @@ _SCHEMA_IDS: Final = {"envelope": avro.ENVELOPE_V1, "coverage": avro.COVERAGE_V1
 _WINDOW: Final = re.compile(r"non_replicated_deduplication_window = (\d+)")
 
 
-def check(store: Store, settings: Settings, clock: Clock) -> None:
+def check(store: Store, settings: Settings) -> None:
     """All four; StoreNotReadyError at the first that fails."""
     database = settings.clickhouse.database
     for stream in STREAMS:
@@ -30,7 +30,7 @@ def check(store: Store, settings: Settings, clock: Clock) -> None:
         _check_window(store, database, stream.table)
     _check_window(store, database, "batch")
     _check_legal(store, settings)
-    _check_clock(store, clock)
+    _check_clock(store)
 
 
 def _check_columns(store: Store, database: str, table: str) -> None:
@@ -77,11 +77,12 @@ def _check_legal(store: Store, settings: Settings) -> None:
             )
 
 
-def _check_clock(store: Store, clock: Clock) -> None:
+def _check_clock(store: Store) -> None:
     ((seconds,),) = _rows(store, "SELECT toUnixTimestamp64Micro(now64(6))", {})
-    if abs(seconds - clock.now()) > CLOCK_DIFFERENCE_SECONDS_MAX * SECOND:
+    difference = round((seconds - SystemClock().now()) / SECOND)
+    if abs(difference) > CLOCK_DIFFERENCE_SECONDS_MAX:
         raise StoreNotReadyError(
-            f"The store's clock differs from this machine's by {round((seconds - clock.now()) / SECOND)} seconds.",
+            f"The store's clock differs from this machine's by {difference} seconds.",
             "Synchronise both clocks.",
         )
 

@@ -247,7 +247,7 @@ class _Check:
         return out
 
     def _rows_by_batch(self, topic: str, table: str) -> dict[tuple[bytes, int, int], dict[date, int]]:
-        """Rows up to the last booked offset, by day and by the batch in whose range they stand, else their own offset."""
+        """Rows up to the last booked offset, by day and by the batch whose range holds them, else by their offset."""
         query = _ROWS_BY_BATCH.replace("$TABLE", table)
         rows = self._rows(
             query.replace("$DAY", _DAY if table == "envelope" else "toDate(0)"), topic=topic, zone=self._zone
