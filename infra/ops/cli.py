@@ -43,9 +43,7 @@ def check(as_json: bool) -> None:
 @schema.command("migrate")
 @_SETTINGS
 @_EXECUTE
-@click.option(
-    "--allow-dangerous", is_flag=True, help="Also apply migrations that their header calls dangerous."
-)
+@click.option("--allow-dangerous", is_flag=True, help="Also apply migrations that their header calls dangerous.")
 @_JSON
 def migrate_all(file: Path | None, execute: bool, allow_dangerous: bool, as_json: bool) -> None:
     """Make the store's tables and Kafka's topics what this version needs."""

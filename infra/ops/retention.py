@@ -180,7 +180,8 @@ class Retention:
         """Days that have active parts."""
         rows = self._client.query(
             "SELECT partition, sum(rows), sum(bytes_on_disk), count() FROM system.parts "
-            "WHERE database = {database:String} AND table = 'envelope' AND active GROUP BY partition ORDER BY partition",
+            "WHERE database = {database:String} AND table = 'envelope' AND active "
+            "GROUP BY partition ORDER BY partition",
             parameters={"database": self._settings.clickhouse.database},
         )
         for partition, row_count, size, parts in rows.result_rows:

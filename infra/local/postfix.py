@@ -1,0 +1,260 @@
+"""A real Postfix on loopback: Debian's package, unpacked below var/mta and run in a chroot there."""
+
+import os
+import shutil
+import socket
+import stat
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from infra.local import unpack
+from infra.local.process import EngineProcess, LocalEngineError, child_environment, free_port
+
+OWN_DOMAIN: Final = "example.org"
+HOST: Final = "mx1"
+USERS: Final = ("alice", "bob", "carol")
+QUEUE_RUN_SECONDS: Final = 3
+_POSTFIX_UID: Final = 8901
+_POSTDROP_GID: Final = 8902
+_MAIL_UID: Final = 8903
+_QUEUE_FOLDERS: Final = (
+    *("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace"),
+    *("pid", "maildrop", "public"),
+)
+
+
+def unavailable() -> str | None:
+    """Why a live Postfix cannot be had here, in one sentence; None when it can."""
+    return unpack.unavailable()
+
+
+class LocalPostfix:
+    """One Postfix below `home`; mail for OWN_DOMAIN is stored, all else goes to `relay_port` on loopback."""
+
+    def __init__(self, home: Path, relay_port: int, *, long_queue_ids: bool = True) -> None:
+        """Nothing is fetched or started."""
+        self.root = home / "mta" / "postfix"
+        self.log_file = self.root / "var" / "log" / "mail.log"
+        self.smtp_port = 0
+        self._home = home
+        self._relay_port = relay_port
+        self._long_queue_ids = long_queue_ids
+        self._process = EngineProcess("Postfix", home / "mta" / "run", home / "log" / "postfix.log")
+
+    def start(self) -> None:
+        """Fetch it once, set it up, start it. LocalEngineError when one of these fails."""
+        unpack.unpack(["postfix"], self.root, self.root.parent / "postfix.unpacked")
+        if not self.smtp_port:
+            self.smtp_port = free_port()
+        self._configure()
+        command = ["chroot", str(self.root), "/usr/lib/postfix/sbin/master", "-d", "-c", "/etc/postfix"]
+        self._process.start(command, child_environment(self._home) | {"TZ": "UTC"}, self._answers)
+
+    def forget(self) -> None:
+        """While it is stopped: remove logs, queue and mailboxes of earlier runs."""
+        for folder in ("var/log", "var/spool/postfix", "var/mail/virtual"):
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+
+    def submit(self, sender: str, recipients: list[str], message: bytes) -> None:
+        """Hand in a message on this host, as a local process does (sendmail -> postdrop -> pickup)."""
+        subprocess.run(
+            ["chroot", str(self.root), "/usr/sbin/sendmail", "-f", sender, *recipients],
+            input=message,
+            env={"PATH": "/usr/sbin:/usr/bin", "TZ": "UTC"},
+            check=True,
+            capture_output=True,
+            timeout=30,
+        )
+
+    def rotate_log(self) -> Path:
+        """Rename the log and tell postlogd to open a new one; the rotated file."""
+        rotated = self.log_file.with_name(f"mail.log.{1 + len(list(self.log_file.parent.glob('mail.log.*')))}")
+        self.log_file.rename(rotated)
+        for pid in self._daemons("postlogd"):
+            os.kill(pid, 15)  # master starts another when the next line comes
+        return rotated
+
+    def mailbox(self, user: str) -> list[bytes]:
+        """Messages that were stored for a user."""
+        folder = self.root / "var" / "mail" / "virtual" / user / "new"
+        return [path.read_bytes() for path in sorted(folder.iterdir())] if folder.is_dir() else []
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.smtp_port), timeout=2) as connection:
+                return connection.recv(4) == b"220 "
+        except OSError:
+            return False
+
+    def _daemons(self, name: str) -> list[int]:
+        """Process ids of our own daemons of this name: children of our master, by its process group."""
+        master = self._process.pid
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                text = (entry / "stat").read_text(encoding="ascii")
+            except OSError:
+                continue
+            if text.partition("(")[2].partition(")")[0] == name and int(text.rpartition(")")[2].split()[1]) == master:
+                found.append(int(entry.name))
+        return found
+
+    def _configure(self) -> None:
+        etc = self.root / "etc"
+        files = {
+            "passwd": _ACCOUNTS.format(postfix=_POSTFIX_UID, mail=_MAIL_UID),
+            "group": _GROUP.format(postfix=_POSTFIX_UID, postdrop=_POSTDROP_GID, mail=_MAIL_UID),
+            "hosts": "127.0.0.1 localhost\n",
+            "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\n",
+            "services": "smtp 25/tcp\n",
+            "postfix/master.cf": _MASTER.format(port=self.smtp_port),
+            "postfix/main.cf": _MAIN.format(
+                host=HOST,
+                domain=OWN_DOMAIN,
+                relay_port=self._relay_port,
+                boxes=" ".join(f"{{{user}@{OWN_DOMAIN}={user}/}}" for user in USERS),
+                uid=_MAIL_UID,
+                long="yes" if self._long_queue_ids else "no",
+                delay=QUEUE_RUN_SECONDS,
+            ),
+        }
+        for name, text in files.items():
+            (etc / name).write_text(text, encoding="ascii")
+        shutil.copy(self.root / "usr/share/postfix/dynamicmaps.cf", etc / "postfix/dynamicmaps.cf")
+        self._folders()
+        library = self.root / "usr" / "lib" / "postfix"
+        programs = [*(library / "sbin").iterdir(), *library.glob("*.so*"), *(self.root / "usr/sbin").iterdir()]
+        unpack.copy_libraries(
+            self.root, [path for path in programs if path.is_file()], [library, *self._library_folders()]
+        )
+
+    def _library_folders(self) -> list[Path]:
+        return [path for path in (self.root / "usr" / "lib").iterdir() if path.is_dir() and "linux-gnu" in path.name]
+
+    def _folders(self) -> None:
+        """The queue, as postfix-install would make it; /dev; programs that run as group postdrop."""
+        spool = self.root / "var" / "spool" / "postfix"
+        for name in _QUEUE_FOLDERS:
+            _folder(spool / name, _POSTFIX_UID if name != "pid" else 0, 0, 0o700 if name != "pid" else 0o755)
+        _folder(spool / "maildrop", _POSTFIX_UID, _POSTDROP_GID, 0o730)
+        _folder(spool / "public", _POSTFIX_UID, _POSTDROP_GID, 0o710)
+        _folder(self.root / "var" / "lib" / "postfix", _POSTFIX_UID, 0, 0o700)
+        _folder(self.root / "var" / "log", 0, 0, 0o755)
+        _folder(self.root / "var" / "mail" / "virtual", _MAIL_UID, _MAIL_UID, 0o755)
+        _folder(self.root / "tmp", 0, 0, 0o1777)
+        for name in ("postdrop", "postqueue"):
+            program = self.root / "usr" / "sbin" / name
+            os.chown(program, 0, _POSTDROP_GID)
+            program.chmod(0o2755)
+        for name, minor in (("null", 3), ("urandom", 9), ("random", 8)):
+            device = self.root / "dev" / name
+            device.parent.mkdir(exist_ok=True)
+            if not device.exists():
+                try:
+                    os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+                except PermissionError:
+                    raise LocalEngineError(
+                        "This machine does not let root make device files.", "The committed trace is used instead."
+                    ) from None
+                device.chmod(0o666)
+
+
+def _folder(path: Path, uid: int, gid: int, mode: int) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    os.chown(path, uid, gid)
+    path.chmod(mode)
+
+
+_ACCOUNTS: Final = """\
+root:x:0:0:root:/:/bin/sh
+postfix:x:{postfix}:{postfix}::/var/spool/postfix:/bin/false
+vmail:x:{mail}:{mail}::/var/mail/virtual:/bin/false
+nobody:x:65534:65534:nobody:/:/bin/false
+"""
+_GROUP: Final = """\
+root:x:0:
+postfix:x:{postfix}:
+postdrop:x:{postdrop}:
+vmail:x:{mail}:
+nogroup:x:65534:
+"""
+_MASTER: Final = """\
+127.0.0.1:{port} inet n - n - - smtpd
+pickup unix n - n 5 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+local unix - n n - - local
+virtual unix - n n - - virtual
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+_MAIN: Final = """\
+compatibility_level = 3.6
+myhostname = {host}.{domain}
+mydomain = {domain}
+myorigin = {domain}
+mydestination = {host}.{domain}
+mynetworks = 127.0.0.0/8, 192.0.2.0/24
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+relayhost = [127.0.0.1]:{relay_port}
+disable_dns_lookups = yes
+smtp_host_lookup = native
+smtp_tls_security_level = none
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+smtpd_recipient_restrictions = reject_unlisted_recipient
+smtpd_reject_unlisted_recipient = yes
+smtpd_client_port_logging = yes
+smtpd_client_connection_count_limit = 0
+smtpd_authorized_xclient_hosts = 127.0.0.0/8
+virtual_mailbox_domains = {domain}
+virtual_mailbox_base = /var/mail/virtual
+virtual_mailbox_maps = inline:{{ {boxes} }}
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{uid}
+virtual_minimum_uid = 100
+virtual_alias_maps = inline:{{ {{ team@{domain} = alice@{domain} bob@{domain} }} }}
+alias_maps = inline:{{ {{ list = alice@{domain}, dave@example.net }} }}
+alias_database =
+local_recipient_maps = $alias_maps
+enable_long_queue_ids = {long}
+maillog_file = /var/log/mail.log
+queue_run_delay = {delay}s
+minimal_backoff_time = {delay}s
+maximal_backoff_time = {delay}s
+queue_directory = /var/spool/postfix
+data_directory = /var/lib/postfix
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+shlib_directory = /usr/lib/postfix
+mail_owner = postfix
+setgid_group = postdrop
+smtputf8_enable = no
+"""
