@@ -5,6 +5,7 @@ installed is one sentence, not a traceback.
 """
 
 import importlib
+import os
 import sys
 from importlib.metadata import version
 from typing import Final
@@ -70,3 +71,13 @@ def main() -> None:
     except LiucunError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)  # the reader of our output has gone
+    except Exception as error:
+        if os.environ.get("LIUCUN_TRACEBACK"):
+            raise
+        click.echo(
+            f"error: a fault in Liucun itself ({type(error).__name__}); LIUCUN_TRACEBACK=1 shows where. Please report.",
+            err=True,
+        )
+        sys.exit(1)

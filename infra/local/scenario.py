@@ -14,6 +14,7 @@ from infra.local.sink import Sink
 from schemas.envelope import Envelope, ip_text
 
 QUIET_SECONDS_MAX: Final = 60.0
+MESSAGES_PER_ROUND: Final = 7  # six from outside and one from inside are taken; one more is refused
 _BODY: Final = b"Subject: a secret that no record may hold\r\n\r\nA body that no record may hold.\r\n"
 
 
@@ -146,6 +147,11 @@ def _check_against_sink(truth: list[Truth], sink: Sink) -> None:
             f"The sink took {sum(taken.values())} recipients where {sum(sent.values())} were sent.",
             "The scenario and the sink do not agree; this is a fault of the test, not of a record.",
         )
+
+
+def messages(truth: list[Truth]) -> int:
+    """Messages that were handed in: seven a round, of which one sender is told that its recipient is refused."""
+    return MESSAGES_PER_ROUND * sum(entry.event == "REFUSAL" for entry in truth)
 
 
 def to_json(truth: list[Truth]) -> list[dict[str, Any]]:

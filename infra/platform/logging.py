@@ -43,5 +43,5 @@ def mask_addresses(_logger: WrappedLogger, _method: str, event: EventDict) -> Ev
 
 
 def get(component: str) -> Any:
-    """A logger whose lines say which part wrote them."""
-    return structlog.get_logger().bind(component=component)
+    """A logger whose lines say which part wrote them; it takes its form from `configure`, whenever that is called."""
+    return structlog.get_logger(component=component)

@@ -1,0 +1,32 @@
+# The two commands of a newcomer are `make demo` and `make test`; both set up what they need.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test test-long lint reference bench clean
+
+setup:  ## virtual environment and Kafka's jars; no time at all when they are there
+	@$(PYTHON) infra/local/setup.py
+
+demo: setup  ## the whole way on this machine, on real parts
+	@$(BIN)/liucun demo up
+
+test: lint  ## every test but the long ones
+	@$(BIN)/python -m pytest
+
+test-long: lint  ## full counts, with seeds
+	@LIUCUN_LONG=1 $(BIN)/python -m pytest
+
+lint: setup  ## style, types, and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+reference: setup  ## write docs/reference anew from the code
+	@$(BIN)/python -m infra.ops.reference
+
+bench: setup  ## measurements; alone on the machine
+	@$(BIN)/python -m benchmarks.ship --json
+
+clean:  ## remove what runs left behind (not the virtual environment)
+	@rm -rf var

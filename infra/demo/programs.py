@@ -1,0 +1,105 @@
+"""`liucun` as its users run it: processes of their own, with a settings file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from infra.local.process import EngineProcess, LocalEngineError, child_environment
+from infra.local.stack import LocalStack
+
+COMMAND_SECONDS_MAX: Final = 120
+
+
+class Programs:
+    """The pipeline's programs below one home."""
+
+    def __init__(self, home: Path, stack: LocalStack, log_path: Path) -> None:
+        """Write the settings file; `log_path` is the mail log that the agent follows."""
+        self._home = home
+        self.settings_file = home / "demo" / "liucun.toml"
+        self.settings_file.parent.mkdir(parents=True, exist_ok=True)
+        self.settings_file.write_text(_settings(home, stack, log_path), encoding="utf-8")
+        self._running: dict[str, EngineProcess] = {}
+
+    def run(self, *arguments: str) -> str:
+        """One command to its end; what it printed. LocalEngineError with its own words when it failed."""
+        done = subprocess.run(
+            [*_LIUCUN, *arguments, "--settings", str(self.settings_file)],
+            env=self._environment(0),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS_MAX,
+        )
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+            raise LocalEngineError(
+                f"`liucun {' '.join(arguments)}` ended with {done.returncode}.", said[-1] if said else ""
+            )
+        return done.stdout
+
+    def run_json(self, *arguments: str) -> Any:
+        """One command with --json."""
+        return json.loads(self.run(*arguments, "--json"))
+
+    def start(self, name: str, *arguments: str, clock_offset_seconds: int = 0) -> None:
+        """A command that goes on until `stop`; its log is in <home>/log/<name>.log."""
+        process = EngineProcess(name, self._home / "demo" / name, self._home / "log" / f"{name}.log")
+        command = [*_LIUCUN, *arguments, "--settings", str(self.settings_file)]
+        process.start(command, self._environment(clock_offset_seconds), lambda: process.pid is not None)
+        self._running[name] = process
+
+    def stop(self, name: str) -> None:
+        """End one gently."""
+        self._running.pop(name).stop()
+
+    def stop_all(self) -> None:
+        """End all that still run."""
+        for name in list(self._running):
+            self.stop(name)
+
+    def _environment(self, clock_offset_seconds: int) -> dict[str, str]:
+        environment = child_environment(self._home)
+        for name in [name for name in environment if name.startswith("LIUCUN_") and "__" in name]:
+            del environment[name]
+        if clock_offset_seconds:
+            environment["LIUCUN_CLOCK_OFFSET_SECONDS"] = str(clock_offset_seconds)
+        return environment
+
+
+_LIUCUN: Final = (str(Path(sys.executable).with_name("liucun")),)
+
+
+def _settings(home: Path, stack: LocalStack, log_path: Path) -> str:
+    users = "".join(
+        f'[clickhouse.{role}]\nuser = "liucun_{role}"\n'
+        f'password_file = "{stack.store.password_file(f"liucun_{role}")}"\n\n'
+        for role in ("migrator", "loader", "ops", "reader")
+    )
+    return f"""\
+# Written by `liucun demo up`. A commented example for production: infra/deploy/liucun.toml.
+[kafka]
+bootstrap_servers = "{stack.kafka.bootstrap_servers}"
+replication_factor = 1
+
+[clickhouse]
+host = "{stack.store.host}"
+port = {stack.store.http_port}
+
+{users}[agent]
+agent_id = "mx1"
+outbox_dir = "{home}/demo/outbox"
+
+[agent.site]
+own_domains = ["example.org", "mx1.example.org"]
+own_networks = ["192.0.2.0/24"]
+
+[[agent.sources]]
+name = "mail"
+path = "{log_path}"
+
+[ops]
+state_dir = "{home}/demo/ops"
+"""

@@ -1,0 +1,216 @@
+"""THE WAY of the demo: stack -> tables -> an old day -> mail -> records -> agreement -> the old day dropped.
+
+1. A Kafka broker and a ClickHouse server start; `liucun schema migrate` makes topics and tables.
+2. A log of 61 days ago is backfilled while its records may still be loaded (the loader's clock is set back two days).
+3. A real Postfix takes and sends mail, or its committed trace is written again; agent and loader run meanwhile.
+4. What the store holds is compared with what the SMTP client and the receiving sink saw; `consumer verify` proves it.
+5. `liucun retention enforce --execute` drops the old day, checks that it is gone, and has recorded both.
+"""
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from infra.demo import old_log
+from infra.demo.programs import Programs
+from infra.local import postfix, scenario
+from infra.local.postfix import LocalPostfix
+from infra.local.process import LocalEngineError
+from infra.local.runtime import REPOSITORY
+from infra.local.scenario import Truth
+from infra.local.sink import Sink
+from infra.local.stack import LocalStack
+from infra.platform.clickhouse import Client, connect
+from infra.platform.settings import Legal
+
+TRACE: Final = REPOSITORY / "tests" / "golden" / "postfix" / "demo.log"
+OLD_DAYS: Final = 61
+ARRIVAL_SECONDS_MAX: Final = 90.0
+_SCRATCH: Final = ("demo", "kafka/data", "kafka/server.properties", "clickhouse/data", "clickhouse/secrets")
+
+Say = Callable[[str], None]
+Result = TypeVar("Result")
+
+
+class Tour:
+    """One run of the demo."""
+
+    def __init__(self, home: Path, say: Say) -> None:
+        """`say` takes the lines of the tour."""
+        self._home = home
+        self._say = say
+        self._seconds: dict[str, float] = {"setup": _setup_seconds(home)}
+        self._running = ExitStack()
+
+    def run(self) -> dict[str, Any]:
+        """All five steps; the report. What was started runs on until `close`. LiucunError when a step fails."""
+        stack = LocalStack(self._home)
+        for name in _SCRATCH:  # a demo begins with nothing; the engines themselves stay
+            path = self._home / name
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        self._timed("stack", lambda: self._running.enter_context(stack))
+        self._say(f"1  Kafka at {stack.kafka.bootstrap_servers}, ClickHouse at 127.0.0.1:{stack.store.http_port}")
+        why_not = postfix.unavailable()
+        log_path = self._home / ("mta/postfix/var/log/mail.log" if why_not is None else "demo/mail.log")
+        programs = Programs(self._home, stack, log_path)
+        self._running.callback(programs.stop_all)
+        self._client = connect(stack.settings().clickhouse, stack.settings().clickhouse.ops, in_database=False)
+        self._running.callback(self._client.close)
+        report = self._timed("pipeline", lambda: self._pipeline(programs, log_path, why_not))
+        report["seconds"] = {name: round(seconds, 1) for name, seconds in self._seconds.items()}
+        file = self._home / "demo" / "report.json"
+        file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        self._say(f"   The same facts: {file}")
+        return report
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self._running.close()
+
+    def _timed(self, name: str, work: Callable[[], Result]) -> Result:
+        begun = time.monotonic()
+        result = work()
+        self._seconds[name] = time.monotonic() - begun
+        return result
+
+    def _pipeline(self, programs: Programs, log_path: Path, why_not: str | None) -> dict[str, Any]:
+        programs.run("schema", "migrate", "--execute")
+        old_day, old_rows = self._load_old_day(programs)
+        programs.start("loader", "consumer", "run")
+        programs.start("agent", "producer", "run")
+        mta, messages, truth = self._mail(log_path, why_not)
+        stored = self._wait_for("live records", "agent_id = 'mx1'", sum(truth.values()))
+        missing, unexpected = truth - stored, stored - truth
+        self._show_one()
+        self._say(
+            f"   {messages} messages: {sum(truth.values())} recipients decided, {sum(stored.values())} records stored, "
+            f"{sum(missing.values())} missing, {sum(unexpected.values())} too many"
+        )
+        programs.stop("agent")
+        verified = self._verified(programs, sum(stored.values()))
+        dropped = self._drop_old_day(programs, old_day, old_rows)
+        return {
+            "mta": "postfix-live" if mta else "postfix-trace",
+            "messages_sent": messages,
+            "records_expected": sum(truth.values()),
+            "records_loaded": sum(stored.values()),
+            "duplicates": verified["duplicates"] + sum(unexpected.values()),
+            "missing": sum(missing.values()) + verified["missing"],
+            "oldest_day_dropped": dropped,
+        }
+
+    def _load_old_day(self, programs: Programs) -> tuple[str, int]:
+        """Step 2. Without the moved clock the loader would count these records and keep them nowhere."""
+        zone = Legal().zone_info
+        day = datetime.now(zone).date() - timedelta(days=OLD_DAYS)
+        noon = datetime(day.year, day.month, day.day, 12, tzinfo=zone).astimezone(UTC)
+        file = self._home / "demo" / "mail.log-old"
+        old_log.write(TRACE, file, noon)
+        programs.run("producer", "run", "--once", str(file))
+        programs.start("loader", "consumer", "run", clock_offset_seconds=-2 * 86_400)
+        rows = sum(self._wait_for("old records", f"toDate(event_time, '{zone.key}') = '{day}'", 1).values())
+        programs.stop("loader")
+        self._say(f"2  Backfilled a log of {day}, {OLD_DAYS} days ago: {rows} records stored")
+        return day.isoformat(), rows
+
+    def _mail(self, log_path: Path, why_not: str | None) -> tuple[bool, int, Counter[Truth]]:
+        """Step 3: (live?, messages, what must be recorded)."""
+        if why_not is not None:
+            truth = scenario.from_json(json.loads(TRACE.with_name("demo.truth.json").read_text(encoding="utf-8")))
+            old_log.write(TRACE, log_path, datetime.now(UTC) - timedelta(seconds=3))
+            self._say(f"3  No live Postfix ({why_not}): the log that one wrote is written again")
+            return False, scenario.messages(truth), Counter(truth)
+        sink = Sink()
+        sink.start()
+        self._running.callback(sink.stop)
+        mta = LocalPostfix(self._home, sink.port)
+        mta.forget()
+        mta.start()
+        self._running.callback(mta.stop)
+        self._say(f"3  A real Postfix at 127.0.0.1:{mta.smtp_port} takes mail and sends it on")
+        truth = scenario.drive(mta, sink)
+        return True, scenario.messages(truth), Counter(truth)
+
+    def _wait_for(self, what: str, where: str, least: int) -> Counter[Truth]:
+        """Wait until the store holds at least `least` final records, and no more come; what they say."""
+        deadline = time.monotonic() + ARRIVAL_SECONDS_MAX
+        before = -1
+        while True:
+            count = self._count(where)
+            if count >= least and count == before:
+                return _stored(self._client, where)
+            if time.monotonic() > deadline:
+                raise LocalEngineError(
+                    f"Only {count} of {least} {what} were in the store after {ARRIVAL_SECONDS_MAX:.0f} seconds.",
+                    f"Look at {self._home / 'log'}.",
+                )
+            before = count
+            time.sleep(0.7)
+
+    def _count(self, where: str) -> int:
+        query = f"SELECT count() FROM liucun.envelope WHERE is_final AND {where}"  # noqa: S608  (our own words)
+        count: int = self._client.query(query).result_rows[0][0]
+        return count
+
+    def _show_one(self) -> None:
+        """One record, as an officer would want it."""
+        row = self._client.query(
+            "SELECT event_time, sender, IPv6NumToString(assumeNotNull(sender_ip)), recipient, recipient_host, outcome, "
+            "queue_id FROM liucun.envelope WHERE agent_id = 'mx1' AND outcome = 'SENT' AND sender_ip IS NOT NULL "
+            "ORDER BY event_time LIMIT 1"
+        ).result_rows[0]
+        when, sender, ip, recipient, relay, outcome, queue_id = row
+        self._say(f"4  {when:%Y-%m-%d %H:%M:%S}Z  {sender} [{ip.removeprefix('::ffff:')}] -> {recipient}")
+        self._say(f"   {outcome} to {relay}, queue id {queue_id}")
+
+    def _verified(self, programs: Programs, records: int) -> dict[str, int]:
+        """Step 4's proof from the store alone, once the agent's last coverage record is there."""
+        deadline = time.monotonic() + ARRIVAL_SECONDS_MAX
+        while True:
+            report = programs.run_json("consumer", "verify")
+            counts = Counter(report["counts"])
+            if counts["sequences"] >= records and not counts["pending"]:
+                break
+            if time.monotonic() > deadline:
+                raise LocalEngineError("The agent's coverage did not arrive.", f"Look at {self._home / 'log'}.")
+            time.sleep(0.5)
+        self._say(
+            f"   Verified: {counts['sequences']} sequences in {counts['coverage_records']} coverage records, each once"
+        )
+        twice = sum(finding["kind"].startswith("DUPLICATE") for finding in report["findings"])
+        return {"duplicates": twice, "missing": len(report["findings"]) - twice}
+
+    def _drop_old_day(self, programs: Programs, day: str, rows: int) -> str:
+        """Step 5."""
+        programs.run("retention", "enforce", "--execute")
+        states = {entry["day"]: entry["state"] for entry in programs.run_json("retention", "status")}
+        left = self._count(f"toDate(event_time, '{Legal().zone}') = '{day}'")
+        if states.get(day) != "VERIFIED" or left:
+            raise LocalEngineError(f"{day} is {states.get(day)} with {left} rows left.", "This is a fault; report it.")
+        self._say(f"5  {day} is past its 60 days: {rows} records dropped, checked gone, recorded before and after")
+        return day
+
+
+def _stored(client: Client, where: str) -> Counter[Truth]:
+    query = (
+        "SELECT event, outcome, ifNull(sender, ''), ifNull(recipient, ''), "  # noqa: S608  (our own words)
+        "replaceOne(IPv6NumToString(ifNull(sender_ip, toIPv6('::'))), '::ffff:', '') "
+        f"FROM liucun.envelope WHERE is_final AND {where}"
+    )
+    return Counter(
+        Truth(event, outcome, sender, recipient, None if ip == "::" else ip)
+        for event, outcome, sender, recipient, ip in client.query(query).result_rows
+    )
+
+
+def _setup_seconds(home: Path) -> float:
+    try:
+        return float((home / "setup.seconds").read_text())
+    except (OSError, ValueError):
+        return 0.0
