@@ -104,6 +104,8 @@ def _payload_fault(value: bytes) -> str | None:
         return "PAYLOAD_TOO_SHORT"
     except ValueError as error:
         return "PAYLOAD_TOO_LONG" if "are left after" in str(error) else "PAYLOAD_NOT_DECODABLE"
-    except (IndexError, KeyError, TypeError, OverflowError, MemoryError):
+    except IndexError as error:  # fastavro's words when bytes end inside a number; else an enum's index
+        return "PAYLOAD_TOO_SHORT" if "string index" in str(error) else "PAYLOAD_NOT_DECODABLE"
+    except (KeyError, TypeError, OverflowError, MemoryError):
         return "PAYLOAD_NOT_DECODABLE"
     return None

@@ -1,141 +1,96 @@
 """THE WAY of the jobs: which one, how often, under what lock.
 
-    job               every                            does
-    retention         ops.retention_check_minutes      drops due days, with records before and after (retention.py)
-    clock             minute                           compares clocks, writes the agreed time, stops TTL merges when
-                                                       they disagree (clock_guard.py)
+    job          every                          does
+    clock        minute                         compares clocks, writes the agreed time, stops the store's TTL merges
+                                                when they disagree (clocks.py)
+    retention    ops.retention_check_minutes    drops due days, with records before and after (retention.py)
 
 APScheduler 3.x must run in exactly one process: a file lock sees to that on this host, and a second scheduler ends with
-exit 2. A job never overlaps itself; missed runs become one; a run that fails is logged, counted and tried at its
-next time. State of all jobs is in <ops.state_dir>/jobs.json.
+exit 2. A job never overlaps itself (max_instances), missed runs become one (coalesce), and a run that is late by up to
+an hour is still made. A run that fails is logged, counted and tried at its next time; the others go on.
 """
 
-import fcntl
-import json
+import logging as standard_logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final
 
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from infra.ops import clock_guard
-from infra.ops.errors import LockHeldError
-from infra.ops.retention import Retention, clock_difference
-from infra.platform import logging, metrics
-from infra.platform.clickhouse import ClickHouseError, connect, neutral
-from infra.platform.clock import SECOND, Clock, to_datetime
-from infra.platform.errors import LiucunError, SettingsError
+from infra.ops import clocks, jobs
+from infra.ops.retention import Retention
+from infra.platform import logging
+from infra.platform.clock import Clock, from_datetime
 from infra.platform.settings import Settings
 
-MISFIRE_GRACE_SECONDS: Final = 3600
 CLOCK_SECONDS: Final = 60
+MISFIRE_GRACE_SECONDS: Final = 3600
+NOTE_SECONDS: Final = 1.0  # how often the next runs are looked up for the state file
 _LOG = logging.get("scheduler")
 
 
-class Scheduler:
-    """All jobs of one installation."""
+def run(settings: Settings, clock: Clock, stop: threading.Event) -> None:
+    """Run every job once now, then at its times, until told to stop; a running job is let finish.
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        """Take the lock. LockHeldError when another scheduler has it."""
-        self._settings = settings
-        self._clock = clock
-        self._folder = settings.ops.state_dir
-        self._lock = lock(self._folder)
-        self._states: dict[str, dict[str, Any]] = {}
-        self._ttl_stopped = False
-
-    def run(self, stop: threading.Event) -> None:
-        """Run every job once now, then at its times, until told to stop; a running job is let finish."""
-        jobs: dict[str, tuple[Callable[[], str], float]] = {
-            "clock": (self.clock, CLOCK_SECONDS),
-            "retention": (self.retention, self._settings.ops.retention_check_minutes * 60),
-        }
-        scheduler = BackgroundScheduler(timezone="UTC")
-        for name, (work, seconds) in jobs.items():
-            self._run(name, work)
-            scheduler.add_job(
-                self._run,
-                "interval",
-                (name, work),
-                seconds=seconds,
-                id=name,
-                max_instances=1,
-                coalesce=True,
-                misfire_grace_time=MISFIRE_GRACE_SECONDS,
-            )
+    LockHeldError when another scheduler runs, SettingsError when ops.state_dir cannot be used.
+    """
+    work: dict[str, tuple[Callable[[], str], int]] = {
+        "clock": (lambda: clocks.agree(settings, clock), CLOCK_SECONDS),
+        "retention": (lambda: enforce(settings, clock), settings.ops.retention_check_minutes * 60),
+    }
+    with jobs.lock(settings.ops.state_dir):
+        book = jobs.JobBook(settings.ops.state_dir, clock)
+        scheduler = _schedule(work, book)
+        for name, (job, _) in work.items():
+            if not stop.is_set():
+                book.run(name, job)
         scheduler.start()
+        _LOG.info("scheduler runs", jobs=", ".join(work))
         try:
-            stop.wait()
+            # Looked up from here and not from a listener: `shutdown` waits for jobs under the lock that it needs.
+            _note_next_runs(scheduler, book)
+            while not stop.wait(NOTE_SECONDS):
+                _note_next_runs(scheduler, book)
         finally:
             scheduler.shutdown(wait=True)
-            self._lock.close()
-
-    def retention(self) -> str:
-        """Drop due days."""
-        retention = Retention(self._settings, self._clock)
-        try:
-            return f"{len(retention.enforce(execute=True))} days dropped"
-        finally:
-            retention.close()
-
-    def clock(self) -> str:
-        """Agree on the time with the store, or stop its TTL merges: they obey its clock, right or wrong."""
-        store = self._settings.clickhouse
-        client = connect(store, store.ops)
-        try:
-            difference = clock_difference(client)
-            agree = abs(difference) <= self._settings.ops.clock_difference_seconds_max
-            if agree:
-                clock_guard.check(self._folder, self._clock)
-                clock_guard.write_agreed_time(self._folder, self._clock.now())
-            if agree == self._ttl_stopped:
-                client.command(f"SYSTEM {'START' if agree else 'STOP'} TTL MERGES envelope")
-                self._ttl_stopped = not agree
-        except ClickHouseError as error:
-            raise neutral(error, store) from None
-        finally:
-            client.close()
-        if not agree:
-            _LOG.error("clocks disagree; TTL merges are stopped", difference_seconds=round(difference))
-        return f"difference {difference:.3f} s"
-
-    def _run(self, name: str, work: Callable[[], str]) -> None:
-        begun = self._clock.now()
-        try:
-            result, ok = work(), True
-        except LiucunError as error:
-            result, ok = str(error), False
-            metrics.JOB_FAILURES.labels(name).inc()
-            _LOG.error("job failed", job=name, reason=error.reason)
-        now = self._clock.now()
-        if ok:
-            metrics.JOB_LAST_SUCCESS.labels(name).set(now / SECOND)
-        self._states[name] = {
-            "last_run": f"{to_datetime(begun):%Y-%m-%dT%H:%M:%SZ}",
-            "seconds": round((now - begun) / SECOND, 3),
-            "ok": ok,
-            "result": result,
-        }
-        temporary = self._folder / "jobs.json.new"
-        temporary.write_text(json.dumps(self._states, indent=2), encoding="utf-8")
-        temporary.rename(self._folder / "jobs.json")
+            for name in work:
+                book.next_run(name, None)
+            _LOG.info("scheduler stopped")
 
 
-def lock(folder: Path) -> TextIO:
-    """The scheduler's lock, held until closed. LockHeldError, or SettingsError when the folder cannot be used."""
+def enforce(settings: Settings, clock: Clock) -> str:
+    """The retention job."""
+    retention = Retention(settings, clock)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "scheduler.lock").open("w")
-    except OSError as error:
-        raise SettingsError(
-            f"The folder {folder} cannot be used ({error.strerror}).", "Check ops.state_dir and its owner."
-        ) from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise LockHeldError(
-            f"Another scheduler runs with {folder}.", "One is enough: end this one or the other."
-        ) from None
-    return file
+        days = retention.enforce(execute=True)
+    finally:
+        retention.close()
+    return "dropped: " + ", ".join(day.day.isoformat() for day in days) if days else "no day is due"
+
+
+def _schedule(work: dict[str, tuple[Callable[[], str], int]], book: jobs.JobBook) -> BackgroundScheduler:
+    scheduler = BackgroundScheduler(timezone="UTC")
+    for name, (job, seconds) in work.items():
+        scheduler.add_job(
+            book.run,
+            "interval",
+            (name, job),
+            seconds=seconds,
+            id=name,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=MISFIRE_GRACE_SECONDS,
+        )
+
+    def missed(event: JobEvent) -> None:
+        _LOG.error("job missed its time", job=event.job_id)
+
+    scheduler.add_listener(missed, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+    standard_logging.getLogger("apscheduler").addHandler(standard_logging.NullHandler())  # our own logs say it
+    return scheduler
+
+
+def _note_next_runs(scheduler: BackgroundScheduler, book: jobs.JobBook) -> None:
+    for job in scheduler.get_jobs():
+        book.next_run(job.id, None if job.next_run_time is None else from_datetime(job.next_run_time))

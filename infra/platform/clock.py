@@ -8,6 +8,8 @@ import time
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final, Protocol
 
+from infra.platform.errors import SettingsError
+
 SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
@@ -44,9 +46,14 @@ class MovedClock:
 
 
 def clock_from_environment() -> Clock:
-    """The machine's clock; in tests, moved by $LIUCUN_CLOCK_OFFSET_SECONDS."""
+    """The machine's clock; in tests, moved by $LIUCUN_CLOCK_OFFSET_SECONDS. SettingsError when that is no number."""
     offset = os.environ.get("LIUCUN_CLOCK_OFFSET_SECONDS")
-    return MovedClock(SystemClock(), round(float(offset) * SECOND)) if offset else SystemClock()
+    if not offset:
+        return SystemClock()
+    try:
+        return MovedClock(SystemClock(), round(float(offset) * SECOND))
+    except (ValueError, OverflowError):
+        raise SettingsError("LIUCUN_CLOCK_OFFSET_SECONDS is not a number.", "Unset it; it is for tests only.") from None
 
 
 def to_datetime(microseconds: int, zone: tzinfo = UTC) -> datetime:

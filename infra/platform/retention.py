@@ -1,7 +1,8 @@
 """Sixty days, as arithmetic: when a record may no longer be read, and when its day must go. Pure.
 
 a record is unreadable   from event_time + retention_days x 24 h, asked at every read by the application's clock
-its day D is DUE         from the start of day D + retention_days + 1 (legal zone); all of it is unreadable by then
+its day D is DUE         from the start of day D + retention_days + 1 (legal zone), and never before all of it is
+                         unreadable: where clocks are put forward meanwhile the 60 days are an hour short, and it waits
 its day is OVERDUE       24 h after that
 the table's TTL          at the start of day D + retention_days + margin: the backstop
 """
@@ -23,7 +24,10 @@ def readable_since(now: int, legal: Legal) -> int:
 
 def due_time(day: date, legal: Legal) -> int:
     """The moment from which a legal day must be dropped. Microseconds."""
-    return start_of_day(day + timedelta(days=legal.retention_days + 1), legal.zone_info)
+    zone = legal.zone_info
+    calendar = start_of_day(day + timedelta(days=legal.retention_days + 1), zone)
+    last_unreadable = start_of_day(day + timedelta(days=1), zone) + legal.retention_days * DAY
+    return max(calendar, last_unreadable)
 
 
 def state_of(day: date, now: int, legal: Legal) -> DayState:
@@ -37,5 +41,4 @@ def state_of(day: date, now: int, legal: Legal) -> DayState:
 def newest_due_day(now: int, legal: Legal) -> date:
     """The newest day that must be gone."""
     day = day_of(now, legal.zone_info) - timedelta(days=legal.retention_days + 1)
-    assert state_of(day, now, legal) != "WITHIN"
-    return day
+    return day if now >= due_time(day, legal) else day - timedelta(days=1)
