@@ -120,10 +120,14 @@ class Outbox:
         """Lock and check it. OutboxInUseError, OutboxDamagedError, or SettingsError with advice."""
         self.folder = folder
         self._lock = _lock(folder)
-        self.identity = identity(folder)
         self._descriptor: int | None = None
         self._segment: int | None = None  # logical offset of the last segment
-        self.start, self.end = self._check()
+        try:
+            self.identity = identity(folder)
+            self.start, self.end = self._check()
+        except Exception:
+            self._lock.close()
+            raise
         self.durable_end = self.end
         self.bytes_unsynced = 0
 

@@ -27,15 +27,16 @@ def decode(raw: bytes) -> tuple[str, bool]:
 def address(raw: bytes) -> Address:
     """An address without its angle brackets, in external form (RFC 5321, 4.1.2: quoted local part where needed)."""
     text, invalid = decode(raw)
-    flags: tuple[str, ...] = ("INVALID_BYTES",) if invalid else ()
+    if invalid:  # what stands for its bytes is no address form; it is kept so that the bytes can be had back
+        return Address(text, None, ("INVALID_BYTES",))
     local, at, domain = text.rpartition("@")
     if not at:
         local, domain = text, ""
     quoted = len(local) >= 2 and local[0] == local[-1] == '"'
     if not local or quoted or not _NEEDS_QUOTES.search(local):
-        return Address(text, None, flags)
+        return Address(text)
     requoted = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"' + at + domain
-    return Address(requoted, text, (*flags, "ADDRESS_REQUOTED"))
+    return Address(requoted, text, ("ADDRESS_REQUOTED",))
 
 
 @lru_cache(maxsize=65536)

@@ -98,7 +98,8 @@ class Stamps:
         leap = timedelta(seconds=1) if second == 60 else timedelta(0)
         second = min(second, 59)
         if self.year is not None:
-            year = self.year + self._turn(month)
+            late = self._turn(month)
+            year = self.year + late
             return self._in_zone(datetime(year, month, day, hour, minute, second) + leap, "EXACT")  # noqa: DTZ001
         latest = reference_time + DAY
         reference_year = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=latest)).year

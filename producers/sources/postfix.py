@@ -25,30 +25,26 @@ from producers.events import (
     NotUnderstood,
     Proxied,
     Queued,
-    Refusal,
     Relay,
     Removed,
     Requeued,
 )
 from producers.sources import postfix_notes
+from producers.sources.postfix_access import ACTIONS, HOST_IP_PORT, access_action, client_of
 from producers.text import address, decode, ip_address, scan_address
 from schemas.envelope import Kind, Outcome
 
 TEXT_BYTES_MAX: Final = 2000  # Postfix cuts what it logs there
 # Short: microseconds and inode in upper-case hex. Long: base 52 without vowels, so no word looks like one.
 _QUEUE_ID: Final = re.compile(rb"(?:[0-9A-F]{6,24}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,24})\Z")
-_HOST_IP_PORT: Final = re.compile(rb"(.*)\[([^\[\]]*)\](?::(\d{1,5}))?\Z", re.DOTALL)
 _REPLY_CODE: Final = re.compile(rb"(?:\(|said: )([2-5]\d\d)[ -]")
 _QUEUED_AS: Final = re.compile(rb"[Qq]ueued as ([0-9A-Za-z]{5,24})\b")
 _EXIM_ID: Final = re.compile(rb"\bid=([0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})\b")
 _SENDMAIL_ID: Final = re.compile(rb"2\.0\.0 ([0-9A-Za-z]{10,20}) Message accepted for delivery")
 _LMTP_SESSION: Final = re.compile(rb"2\.0\.0 <[^>]*> ([0-9A-Za-z+/]{16,32}(?::R\d+)?) Saved")
 _CHILD: Final = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\)\Z")
-_REPLY: Final = re.compile(rb"([2-5]\d\d) (?:([2-5]\.\d{1,3}\.\d{1,3}) )?")
 _BEHIND_USER: Final = (b", sasl_method=", b", sasl_sender=", b", orig_queue_id=", b", orig_client=")
-_PROTO_HELO: Final = re.compile(rb",? ?proto=[A-Z0-9-]+(?:,? helo=<(.*)>)?(?:,? sasl_method=.*|: .*)?\Z", re.DOTALL)
 _BROKEN_OFF: Final = (b"canceled", b"lost connection after", b"timeout after", b"too many errors", b"queue file size")
-_CONTENT: Final = (b"header ", b"body ", b"mime-error ")
 _PROBES: Final = (b"deliverable", b"undeliverable", b"undeliverable-but-not-cached")
 _OUTCOMES: Final[dict[bytes, Outcome]] = {
     b"sent": "SENT",
@@ -80,15 +76,6 @@ def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
     if text.startswith((b"proxy-accept: ", b"proxy-reject: ")):
         return _by_word("", daemon, pid, text)
     return postfix_notes.parse(daemon, pid, text)
-
-
-def client_of(text: bytes) -> tuple[bytes, bytes | None, int | None]:
-    """`name[address]:port` as (name, 16 bytes or None, port or None)."""
-    found = _HOST_IP_PORT.match(text)
-    if found is None:
-        return text, None, None
-    port = int(found[3]) if found[3] else None
-    return found[1], ip_address(found[2]), port
 
 
 def _arrived(queue_id: str, pid: bytes, rest: bytes) -> Event:
@@ -240,7 +227,7 @@ def _relay(text: bytes) -> Relay:
     shown = decode(text)[0]
     if text == b"none":
         return Relay(shown, None, None, None, "NOT_CONNECTED")
-    found = _HOST_IP_PORT.match(text)
+    found = HOST_IP_PORT.match(text)
     if found is None:
         return Relay(shown, None, None, None, "LOCAL_DELIVERY")
     ip = ip_address(found[2])
@@ -268,8 +255,8 @@ def _address_until(rest: bytes, start: int, followers: tuple[bytes, ...]) -> tup
 def _by_word(queue_id: str, daemon: bytes, pid: bytes, rest: bytes) -> Event:
     """Facts that begin with a phrase: refusals and access actions, links between messages, ends by hand."""
     action, mark, tail = rest.partition(b": ")
-    if mark and action in _ACTIONS:
-        return _action(queue_id, action, tail)
+    if mark and action in ACTIONS:
+        return access_action(queue_id, action, tail)
     for phrase, kind in _CHILD_KINDS:
         if rest.startswith(phrase):
             child = rest[len(phrase) :]
@@ -297,101 +284,6 @@ def _by_hand(queue_id: str, daemon: bytes, rest: bytes) -> Event:
         return Ignored("postfix-client-fault")  # the end of the session follows, and says the same
     return postfix_notes.with_queue_id(daemon, rest)
 
-
-def _action(queue_id: str, action: bytes, tail: bytes) -> Event:
-    """`ACTION: STAGE from CLIENT: TEXT; from=<S> to=<R> proto=P helo=<H>`: refused, discarded, held, or only noted."""
-    outcome, whole = _ACTIONS[action]
-    if outcome is None:
-        return Held(queue_id) if action.endswith(b"hold") and queue_id else Ignored("postfix-access-note")
-    head, (sender, recipient, helo) = _split_envelope(tail)
-    before, _, said = head.partition(b": ")
-    stage, _, client_text = before.partition(b" from ")
-    if tail.startswith(_CONTENT):  # cleanup: `header Subject: TEXT from CLIENT`
-        stage, said = b"END-OF-MESSAGE", b""
-        client_text = head.rpartition(b" from ")[2]
-    reply = _REPLY.match(said)
-    name, ip, port = client_of(client_text.rstrip(b":"))
-    client = Client(
-        ip,
-        port,
-        "UNKNOWN_TO_MTA" if ip is None else "CONNECTION",
-        None if name in (b"unknown", b"") else decode(name)[0],
-        helo,
-    )
-    whole = whole or stage in (b"END-OF-MESSAGE", b"DATA", b"BDAT")
-    flags = ("TEMPORARY",) if reply and reply[1][:1] == b"4" else ()
-    return Refusal(
-        queue_id,
-        client,
-        sender,
-        recipient,
-        outcome,
-        reply[2].decode() if reply and reply[2] else None,
-        int(reply[1]) if reply else None,
-        whole and bool(queue_id),
-        (*flags, "RECIPIENTS_INCOMPLETE") if whole else flags,
-    )
-
-
-def _split_envelope(text: bytes) -> tuple[bytes, tuple[Address | None, Address | None, str | None]]:
-    """What stands before `; from=<S> to=<R> proto=P helo=<H>`, and those fields; each may be missing.
-
-    Strangers write both before and inside the fields. Only the place counts from which everything to the line's end
-    has exactly this shape; there is one, unless a text was made to have two: then the first.
-    """
-    at = text.find(b"; ")
-    while at >= 0:
-        fields = _envelope_fields(text, at + 2)
-        if fields is not None:
-            return text[:at], fields
-        at = text.find(b"; ", at + 2)
-    return text, (None, None, None)
-
-
-def _envelope_fields(text: bytes, at: int) -> tuple[Address | None, Address | None, str | None] | None:
-    """`[from=<S>[,]] [to=<R>[,]] proto=P[,] [helo=<H>]` up to the end; None when the text has another shape."""
-    sender = recipient = None
-    if text.startswith(b"from=<", at):
-        end = scan_address(text, at + 6)
-        if end < 0:
-            return None
-        sender, at = address(text[at + 6 : end]), end + 1
-    for mark in (b" to=<", b", to=<"):
-        if text.startswith(mark, at):
-            end = scan_address(text, at + len(mark))
-            if end < 0:
-                return None
-            recipient, at = address(text[at + len(mark) : end]), end + 1
-    found = _PROTO_HELO.match(text, at)
-    if found is None:
-        return None
-    return sender, recipient, decode(found[1])[0] if found[1] is not None else None
-
-
-# action: (outcome; None = no record of its own, does it end the whole message)
-_ACTIONS: Final[dict[bytes, tuple[Outcome | None, bool]]] = {
-    b"reject": ("REFUSED", False),
-    b"milter-reject": ("REFUSED", False),
-    b"proxy-reject": ("REFUSED", False),
-    b"discard": ("DISCARDED", False),
-    b"milter-discard": ("DISCARDED", False),
-    b"hold": (None, False),
-    b"milter-hold": (None, False),
-    b"reject_warning": (None, False),
-    b"warn": (None, False),
-    b"warning": (None, False),
-    b"info": (None, False),
-    b"filter": (None, False),
-    b"redirect": (None, False),
-    b"bcc": (None, False),
-    b"delay": (None, False),
-    b"hangup": (None, False),
-    b"replace": (None, False),
-    b"prepend": (None, False),
-    b"strip": (None, False),
-    b"milter-header-reject": ("REFUSED", True),
-    b"milter-header-discard": ("DISCARDED", True),
-}
 
 _FACTS: Final[dict[bytes, Callable[[str, bytes, bytes], Event]]] = {
     b"to=<": _delivery,
