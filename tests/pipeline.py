@@ -113,8 +113,8 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def rows(settings: Settings, query: str, **parameters: Any) -> list[Any]:
-    """Rows of a query as the loader's user."""
-    client = connect(settings.clickhouse, settings.clickhouse.loader)
+    """Rows of a query as the user who may see all tables: tests compare contents, which no role of the pipeline may."""
+    client = connect(settings.clickhouse, settings.clickhouse.migrator)
     try:
         return list(client.query(query, parameters=parameters).result_rows)
     finally:
