@@ -105,23 +105,35 @@ def caller_of(peer: Peer, authorization: str | None, registry: Registry, now: in
     )
 
 
+def spiffe_name(certificate: x509.Certificate) -> str | None:
+    """agencies/... or persons/..., for a certificate with exactly one URI of that form."""
+    found = _spiffe(certificate)
+    return None if found is None else f"{'agencies' if found[2] == 'agency' else 'persons'}/{found[3]}"
+
+
+def _spiffe(certificate: x509.Certificate) -> re.Match[str] | None:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        return None
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    return _SPIFFE.fullmatch(uris[0]) if len(uris) == 1 else None
+
+
 @lru_cache(maxsize=_CERTIFICATES_REMEMBERED_MAX)
 def _peer(pem: bytes) -> Peer | None:
     """What a certificate says; None when it does not have exactly one SPIFFE URI of ours."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except (ValueError, x509.ExtensionNotFound):
+        found = _spiffe(certificate)
+    except ValueError:
         return None
-    found = _SPIFFE.fullmatch(uris[0]) if len(uris) == 1 else None
     if found is None:
         return None
-    kind = found[2]
     return Peer(
         trust_domain=found[1],
-        kind=kind,
-        name=f"{'agencies' if kind == 'agency' else 'persons'}/{found[3]}",
+        kind=found[2],
+        name=f"{'agencies' if found[2] == 'agency' else 'persons'}/{found[3]}",
         begin=from_datetime(certificate.not_valid_before_utc),
         end=from_datetime(certificate.not_valid_after_utc),
         thumbprint=tokens.thumbprint(certificate.public_bytes(Encoding.DER)),

@@ -176,3 +176,8 @@ def _general(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
+
+
+def der(certificate: x509.Certificate) -> bytes:
+    """The certificate's bytes, of which tokens hold the hash."""
+    return certificate.public_bytes(Encoding.DER)
