@@ -20,6 +20,8 @@ NOUNS: Final[dict[str, tuple[str, str, str]]] = {
     "consumer": ("consumers.cli:consumer", "loader", "The loader: Kafka to the store, and its proof."),
     "schema": ("infra.ops.cli:schema", "ops", "Tables and topics: check, migrate, show."),
     "retention": ("infra.ops.cli:retention", "ops", "Sixty days: state of each day, and the drop."),
+    "ledger": ("infra.ledger.cli:ledger", "server", "The query log's one writer, and its check."),
+    "audit": ("infra.ledger.cli:audit", "server", "What is in the query log, and whether it is what was written."),
     "agency": ("query_service.cli:agency", "server", "Agencies that may ask, and their officers."),
     "person": ("query_service.cli:person", "server", "People of the provider, and tokens."),
     "authorization": ("query_service.cli:authorization", "server", "Legal instruments, signed by two people."),

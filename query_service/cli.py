@@ -154,9 +154,7 @@ def token(key: Path, certificate: Path, name: str, as_json: bool) -> None:
     loaded = tls.read_certificate(certificate)
     speaks_for = name or owner(certificate)
     if speaks_for.startswith("agencies/") and "/officers/" not in speaks_for:
-        raise SettingsError(
-            f"{certificate} is an agency's.", "Say which officer speaks: --name agencies/.../officers/..."
-        )
+        raise SettingsError(f"{certificate} is an agency's.", "Say which officer: --name agencies/.../officers/...")
     made = tokens.mint(signing_key(key), speaks_for, tls.der(loaded), clock_from_environment().now())
     click.echo(json.dumps({"name": speaks_for, "token": made}) if as_json else made)
 

@@ -1,4 +1,4 @@
-"""Certificates, keys and settings to try things with: an authority, a server, an agency and four people of the provider.
+"""Certificates, keys and settings to try things with: authority, server, an agency, four people of the provider.
 
 Never for production: whoever has the folder is everybody. Keys are 0600, and nothing is overwritten.
 """

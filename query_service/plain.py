@@ -8,7 +8,7 @@ import base64
 import binascii
 from typing import Any
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -44,13 +44,13 @@ def from_plain(document: Any, message: Message, where: str = "") -> None:
             _fill(message, fields[name], value, place)
 
 
-def prefix_of(enum: EnumDescriptor) -> str:
+def prefix_of(enum: Any) -> str:
     """What all values of an enum begin with: the name of its zero without UNSPECIFIED."""
     zero: str = enum.values_by_number[0].name
     return zero.removesuffix("UNSPECIFIED")
 
 
-def _plain(field: FieldDescriptor, value: Any) -> Any:
+def _plain(field: Any, value: Any) -> Any:
     if isinstance(value, Timestamp):
         return text_of(value.seconds * SECOND + value.nanos // 1000)
     if isinstance(value, Message):
@@ -61,7 +61,7 @@ def _plain(field: FieldDescriptor, value: Any) -> Any:
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
-def _fill(message: Message, field: FieldDescriptor, value: Any, place: str) -> None:
+def _fill(message: Message, field: Any, value: Any, place: str) -> None:
     if not field.is_repeated:
         if field.message_type is not None:
             inner = getattr(message, field.name)
@@ -78,7 +78,7 @@ def _fill(message: Message, field: FieldDescriptor, value: Any, place: str) -> N
             _message(target.add(), one, f"{place}[{at}]")
         else:
             found = _scalar(field, one, f"{place}[{at}]")
-            _set(lambda found=found: target.append(found), f"{place}[{at}]")  # type: ignore[misc]
+            _set(lambda found=found: target.append(found), f"{place}[{at}]")
 
 
 def _message(message: Message, value: Any, place: str) -> None:
@@ -92,7 +92,7 @@ def _message(message: Message, value: Any, place: str) -> None:
     message.seconds, message.nanos = moment // SECOND, moment % SECOND * 1000
 
 
-def _scalar(field: FieldDescriptor, value: Any, place: str) -> Any:
+def _scalar(field: Any, value: Any, place: str) -> Any:
     if field.enum_type is not None:
         names = field.enum_type.values_by_name
         for name in (value, f"{prefix_of(field.enum_type)}{value}"):

@@ -58,8 +58,10 @@ class Program:
 
     running: ClassVar[list["Program"]] = []
 
-    def __init__(self, settings_file: Path, *arguments: str, kill_at: str = "", log: Path | None = None) -> None:
-        environment = child_environment(settings_file.parent)
+    def __init__(
+        self, settings_file: Path, *arguments: str, kill_at: str = "", log: Path | None = None, **more: str
+    ) -> None:
+        environment = child_environment(settings_file.parent) | more
         if kill_at:
             environment["LIUCUN_KILL_AT"] = kill_at
         self.log_path = log or settings_file.with_suffix(f".{arguments[0]}.log")

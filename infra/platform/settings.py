@@ -201,6 +201,40 @@ class Ops(Section):
     )
 
 
+class Ledger(Section):
+    """The query log: its one writer, and where its clients find it."""
+
+    folder: Path = Field(
+        Path("/var/lib/liucun/ledger"),
+        description="Folder of leaves, payloads, tiles and checkpoint; back it up whole.",
+    )
+    append_socket: Path = Field(Path("/run/liucun/ledger-append.sock"), description="Unix socket that takes entries.")
+    read_socket: Path = Field(
+        Path("/run/liucun/ledger-read.sock"), description="Unix socket that gives entries, decrypted."
+    )
+    keys_dir: Path = Field(
+        Path("/etc/liucun/ledger"),
+        description="Folder of the signing key and the wrapping key, for the ledger's user alone; back it up apart.",
+    )
+    origin: str = Field(
+        "liucun.example/ledger",
+        pattern=r"^[a-z0-9][a-z0-9./_-]{0,127}$",
+        description="Name of the log, first line of every checkpoint; never change it.",
+    )
+    append_uids: list[int] = Field(
+        default_factory=list, description="Users that may append, by number; the ledger's own always may."
+    )
+    read_uids: list[int] = Field(
+        default_factory=list, description="Users that may read payloads, by number; the ledger's own always may."
+    )
+    request_timeout_seconds: float = Field(
+        10, gt=0, le=300, description="Longest wait for an answer, and for a request that has begun to arrive."
+    )
+    erase_after_days_min: int = Field(
+        1096, ge=0, le=36_600, description="No payload is erased before it is so old; the genesis may say longer."
+    )
+
+
 class Server(Section):
     """The query service: where lawful questions are asked, and how much of it at once."""
 
@@ -305,6 +339,7 @@ class Settings(BaseSettings):
     agent: Agent = Agent()
     loader: Loader = Loader()
     ops: Ops = Ops()
+    ledger: Ledger = Ledger()
     server: Server = Server()
     client: Client = Client()
     metrics: Metrics = Metrics()
