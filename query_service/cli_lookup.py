@@ -1,27 +1,18 @@
-"""`liucun lookup`, `server`, `certs`: arguments only."""
+"""`liucun lookup`: arguments only."""
 
-import signal
-import threading
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from infra.ledger.client import LedgerClient
 from liucun.authorization.v1 import scope_pb2
 from liucun.lookup.v1 import lookup_pb2
 
-from infra.platform import logging, metrics
-from infra.platform import settings as settings_module
-from infra.platform.clock import clock_from_environment
 from infra.platform.errors import LiucunError, SettingsError
 from infra.platform.times import microseconds_of_person
-from query_service import development, show, wire
+from query_service import show, wire
 from query_service.cli import JSON, SETTINGS
-from query_service.server import Service
 from query_service.session import client
 
-_PATH = click.Path(path_type=Path)
 _SELECTORS = {
     "sender": "Envelope sender.",
     "recipient": "Envelope recipient, also before an alias.",
@@ -149,44 +140,6 @@ def cancel(name: str, settings: Path | None, as_json: bool) -> None:
     with client(settings) as desk:
         answer = desk.call(desk.lookups.CancelLookup, lookup_pb2.CancelLookupRequest(name=name))
         show.one(answer.lookup, as_json)
-
-
-@click.group()
-def server() -> None:
-    """The query service."""
-
-
-@server.command()
-@SETTINGS
-def run(settings: Path | None) -> None:
-    """Answer lawful questions until told to stop."""
-    loaded = settings_module.load(settings)
-    logging.configure(loaded.log)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    metrics.serve(loaded.metrics)
-    ledger = LedgerClient(loaded.ledger)
-    Service(loaded, clock_from_environment(), ledger).run(stop)
-    ledger.close()
-
-
-@click.group()
-def certs() -> None:
-    """Certificates for development."""
-
-
-@certs.command()
-@click.option("--folder", type=_PATH, default=Path("certs"), show_default=True, help="A new folder.")
-@click.option("--host", "hosts", multiple=True, help="Name or address of the service; without, that of server.host.")
-@SETTINGS
-def init(folder: Path, hosts: tuple[str, ...], settings: Path | None) -> None:
-    """Make an authority, a server, an agency with one officer, and four people of the provider."""
-    loaded = settings_module.load(settings)
-    written = development.init(folder, loaded, list(hosts) or [loaded.server.host], datetime.now(UTC))
-    for path in written:
-        click.echo(path)
-    click.echo(f"warning: {development.WARNING}", err=True)
 
 
 def _time(option: str, text: str) -> Any:

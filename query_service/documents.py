@@ -19,6 +19,7 @@ from query_service.state import Approval, Authorization
 from query_service.wire import invalid, name_of, text
 
 SELECTORS_MAX: Final = 100
+DOCUMENT_BYTES_MAX: Final = 48_000  # an entry of the ledger holds 60,000
 HANDLERS_MAX: Final = 8
 HITS_MAX: Final = 10_000_000
 TEXT_MAX: Final = 200
@@ -29,7 +30,7 @@ _MEDIA_TYPE: Final = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,100}")
 
 def document_of(message: pb.Authorization, *, name: str, requester: str, policy_version: str) -> dict[str, Any]:
     """The canonical document. REQUEST_INVALID, naming the field."""
-    return {
+    document = {
         "name": name,
         "agency": name.partition("/authorizations/")[0],
         "authorization_reference": text(
@@ -48,6 +49,9 @@ def document_of(message: pb.Authorization, *, name: str, requester: str, policy_
         "requester": requester,
         "policy_version": policy_version,
     }
+    if len(canonical.encode(document)) > DOCUMENT_BYTES_MAX:
+        raise invalid("authorization", f"is longer than {DOCUMENT_BYTES_MAX} bytes")
+    return document
 
 
 def scope_of(message: scope_pb2.Scope) -> dict[str, Any]:

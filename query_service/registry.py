@@ -18,8 +18,8 @@ from query_service.interceptors._wrap import Call
 from query_service.state import Member
 from query_service.statements import fresh
 
-OFFICERS_MAX: Final = 200
-TEXT_MAX: Final = 200
+OFFICERS_MAX: Final = 100  # with names of bounded length they fit into an entry of the ledger
+TEXT_MAX: Final = 100
 REASON_MAX: Final = 500
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 _KINDS: Final = {"agency": "AGENCY", "person": "PERSON"}
