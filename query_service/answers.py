@@ -33,7 +33,7 @@ def page(desk: Desk, call: Call, request: lookup_pb2.ListRecordsRequest) -> look
     size = desk.page_size(request.page_size)
     behind = desk.pages.position(request.page_token, "records", lookup.name, size)
     bytes_max = desk.settings.server.message_bytes_max // 2
-    parts = _bounded(islice(desk.segments.read(lookup, behind), size), bytes_max)
+    parts = _bounded(islice(_parts(desk, lookup, behind), size), bytes_max)
     _say(desk, call, lookup, "PAGE", behind, len(parts))
     reached("desk.page")
     last = behind + len(parts)
@@ -54,7 +54,7 @@ def stream(
     with streams.one(call, lookup.name, lookup.authorization) as one:
         _say(desk, call, lookup, "STREAM", behind, max(0, total - behind))
         reached("desk.stream")
-        for number, batch in enumerate(_batches(desk, desk.segments.read(lookup, behind)), 1):
+        for number, batch in enumerate(_batches(desk, _parts(desk, lookup, behind)), 1):
             one.check()
             last = batch[-1].number
             yield lookup_pb2.StreamRecordsResponse(
@@ -110,6 +110,16 @@ def _say(desk: Desk, call: Call, lookup: Lookup, how: str, behind: int, count: i
         certificate=call.caller.peer.thumbprint,
     )
     call.recorded = True
+
+
+def _parts(desk: Desk, lookup: Lookup, behind: int) -> Iterator[Part]:
+    """Its records; a lookup that is cancelled meanwhile says so, and not that its segments have gone."""
+    try:
+        yield from desk.segments.read(lookup, behind)
+    except DeskError:
+        if desk.lookup(lookup.name).state == "CANCELLED":
+            raise DeskError("LOOKUP_CANCELLED") from None
+        raise
 
 
 def _bounded(parts: Iterator[Part], bytes_max: int) -> list[Part]:

@@ -15,8 +15,8 @@ from infra.platform.clock import clock_from_environment
 from infra.platform.errors import SettingsError
 from infra.proof import requests
 from query_service import show, tokens
+from query_service.members import agency_document, person_document
 from query_service.plain import from_plain, to_plain
-from query_service.registry import agency_document, person_document
 from query_service.session import client, owner, signing_key
 
 _PATH = click.Path(path_type=Path)

@@ -32,6 +32,16 @@ def options(server: Server) -> list[tuple[str, int]]:
     ]
 
 
+def listen(grpc_server: grpc.Server, server: Server) -> None:
+    """Take the port. SettingsError when it cannot be had."""
+    try:
+        grpc_server.add_secure_port(f"{server.host}:{server.port}", credentials(server))
+    except RuntimeError:
+        raise SettingsError(
+            f"The service cannot listen on {server.host}:{server.port}.", "Set server.host and .port to what is free."
+        ) from None
+
+
 def credentials(server: Server) -> grpc.ServerCredentials:
     """Credentials that follow their files. SettingsError when one is missing at the start."""
     files = {

@@ -71,7 +71,7 @@ def matrix() -> Matrix:
         for entry in document["row"]
     ]
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Matrix(f"{document['version']}/{digest[:16]}", tuple(rows))
+    return Matrix(f"{document['version']}-{digest[:16]}", tuple(rows))
 
 
 def judge_authorization(document: Document, agency_class: str, now: int) -> Row:

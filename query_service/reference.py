@@ -1,4 +1,4 @@
-"""docs/reference/errors.md, made from the catalogue of reasons: `python -m query_service.reference`; a test compares."""
+"""docs/reference/errors.md, made from the catalogue: `python -m query_service.reference`; a test compares."""
 
 import sys
 from pathlib import Path

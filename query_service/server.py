@@ -30,7 +30,7 @@ from infra.platform.settings import Settings
 from query_service.audit import Audit, Ledger
 from query_service.audit_service import AuditService
 from query_service.authorizations import AuthorizationService
-from query_service.credentials import credentials, options
+from query_service.credentials import listen, options
 from query_service.desk import Desk
 from query_service.interceptors import authenticate, authorise, deadline, errors, limits, measure, refusals, request_id
 from query_service.interceptors._wrap import Chain
@@ -59,15 +59,13 @@ STOP_SECONDS: Final = 10.0  # how long running calls may go on after SIGTERM
 class Service:
     """One query service."""
 
-    def __init__(self, settings: Settings, clock: Clock, ledger: Ledger) -> None:
-        """Nothing listens yet. SettingsError when the certificate cannot be read."""
+    def __init__(self, settings: Settings, clock: Clock, ledger: Ledger, store: Store | None = None) -> None:
+        """Nothing listens yet. SettingsError when the certificate cannot be read. `store`: for measurements."""
         server, folder = settings.server, settings.server.state_dir
         state = State(folder)
         audit = Audit(ledger, state)
-        store, segments = Store(settings, clock), Segments(folder)
-        desk = Desk(
-            settings, clock, audit, state, store, segments, Vault(folder / "documents"), Pages(page_key(folder))
-        )
+        store, pages = store or Store(settings, clock), Pages(page_key(folder))
+        desk = Desk(settings, clock, audit, state, store, Segments(folder), Vault(folder / "documents"), pages)
         streams = Streams(state, clock, server.stream_idle_seconds_max)
         refused = refusals.Refusals(audit, server.refusals_per_minute_max)
         self._health = health.HealthServicer()
@@ -98,7 +96,7 @@ class Service:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, add)
         if server.reflection:
             reflection.enable_server_reflection([one.full_name for one in SERVICES], add)
-        self._server.add_secure_port(f"{server.host}:{server.port}", credentials(server))  # 1
+        listen(add, server)  # 1
 
     def run(self, stop: threading.Event) -> None:
         """Answer until told to stop; then running calls end or are ended, and what is open is closed."""

@@ -2,11 +2,12 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +19,26 @@ from liucun.registry.v1 import registry_pb2
 
 from infra.local.process import free_port
 from infra.platform import tls
-from infra.platform.clock import Clock, SystemClock
+from infra.platform.clock import DAY, Clock, SystemClock
 from infra.platform.errors import LiucunError
 from infra.platform.settings import ClickHouse, Server, Settings
 from infra.platform.times import text_of
 from infra.proof import canonical, requests, statements
 from infra.proof.kinds import KINDS
 from query_service.client import Client, Identity
-from query_service.registry import agency_document
+from query_service.errors import DeskError
+from query_service.members import agency_document
 from query_service.server import Service
+from query_service.store import Question, Store
+from schemas.envelope import IP_FIELDS, TIME_FIELDS
+from tests.ledgers import KEYS, PERSONS
+from tests.pipeline import envelope_values
 
 TRUST_DOMAIN = "liucun.test"
 AGENCY = "agencies/gongan-hz"
 OFFICER = f"{AGENCY}/officers/zhang"
 DOCUMENT = b"%PDF-1.7 a scan"
-PEOPLE = {
-    "persons/li": ["preparer", "operator"],
-    "persons/wang": ["reviewer", "preparer"],
-    "persons/zhao": ["legal", "reviewer", "auditor"],
-}
+PEOPLE = {f"persons/{name}": list(roles) for name, roles in PERSONS.items()}
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ class World:
     """People with keys and certificates."""
 
     authority: tls.Issued = field(default_factory=lambda: tls.authority("Liucun tests", now()))
-    keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
+    keys: dict[str, Ed25519PrivateKey] = field(
+        default_factory=lambda: {f"persons/{name}": key for name, key in KEYS.items()}
+    )
     certificates: dict[str, tls.Issued] = field(default_factory=dict)
 
     def key(self, name: str) -> Ed25519PrivateKey:
@@ -177,6 +181,61 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+class FakeStore(Store):
+    """A store that answers at once, with rows of a made-up record, as many as `count`; or refuses as told."""
+
+    def __init__(self, count: int = 3) -> None:
+        self.count = count
+        self.error: Exception | None = None
+        self.error_at = 0
+        self.questions: list[Question] = []
+        self.killed: list[str] = []
+        self.hold = threading.Event()
+        self.hold.set()
+        self.before_first_row: list[str] = []
+        self.ledger: MemoryLedger | None = None
+
+    def cut_off(self) -> int:
+        """Sixty days."""
+        return SystemClock().now() - 60 * DAY
+
+    def rows(self, question: Question, query_id: str, seconds: float) -> Generator[Sequence[Any]]:
+        """Remembers what the ledger held at the first row."""
+        self.questions.append(question)
+        if self.ledger is not None:
+            self.before_first_row = [entry.kind for entry in self.ledger.entries]
+        while not self.hold.wait(0.02):
+            if query_id in self.killed:
+                raise DeskError("LOOKUP_CANCELLED")
+        for number in range(min(self.count, question.limit)):
+            if self.error is not None and number == self.error_at:
+                raise self.error
+            yield tuple(_value(field, number, question.begin) for field in question.fields)
+
+    def answers(self) -> bool:
+        """Always."""
+        return True
+
+    def kill(self, query_id: str) -> None:
+        """Remembers."""
+        self.killed.append(query_id)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _value(field: str, number: int, begin: int) -> Any:
+    """A field of the made-up record."""
+    value = envelope_values()[field]
+    if field in TIME_FIELDS:
+        return None if value is None else begin + number
+    if field == "record_id":
+        return number.to_bytes(16, "big")
+    if field in IP_FIELDS:
+        return None if value is None else IPv6Address(value)
+    return value
+
+
 def server_settings(folder: Path, world: World, **changes: Any) -> Server:
     """With certificates in `folder`."""
     issued = tls.server(world.authority, ["127.0.0.1"], now())
@@ -207,12 +266,13 @@ def running(
     *,
     clickhouse: ClickHouse | None = None,
     clock: Clock | None = None,
+    store: Store | None = None,
     **server: Any,
 ) -> Iterator[RunningDesk]:
     """A service in this process, in a thread of its own."""
     used = clock or SystemClock()
     settings = Settings(clickhouse=clickhouse or ClickHouse(port=1), server=server_settings(folder, world, **server))
-    service = Service(settings, used, ledger)
+    service = Service(settings, used, ledger, store)
     stop = threading.Event()
     thread = threading.Thread(target=service.run, args=(stop,))
     thread.start()

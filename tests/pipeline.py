@@ -162,6 +162,11 @@ def envelope(sequence: int, event_time: int, **changes: Any) -> bytes:
     return avro.encode(avro.ENVELOPE_V1, record)
 
 
+def envelope_values() -> dict[str, Any]:
+    """The values of a record that is none in particular."""
+    return dict(_BASE)
+
+
 _BASE: dict[str, Any] = {
     "record_id": bytes(16), "event_time": 0, "accept_time": None, "observed_time": 0, "time_quality": "EXACT",
     "alternative_event_time": None, "mta": "POSTFIX", "host": "mx1", "instance": "postfix", "queue_id": "3F2A1C0D4E",
