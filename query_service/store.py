@@ -97,9 +97,10 @@ class Store:
         columns = ", ".join(
             f"toUnixTimestamp64Micro({field})" if field in TIME_FIELDS else field for field in question.fields
         )
-        client = self._take()
+        client: Client | None = None
         good = False
         try:
+            client = self._take()
             with client.query_row_block_stream(
                 statement(columns, question),
                 parameters=self._parameters(question),
@@ -111,10 +112,8 @@ class Store:
         except (ClickHouseError, LiucunError, OSError) as error:
             raise refusal(error) from None
         finally:
-            if good:
-                self._give_back(client)
-            else:
-                client.close()
+            if client is not None:
+                self._give_back(client) if good else client.close()
 
     def answers(self) -> bool:
         """Whether the store lets this account in, and has its table."""

@@ -3,6 +3,7 @@
 Driver messages may hold values of rows; they are never passed on. What is kept of one is its code and name.
 """
 
+import logging
 import re
 
 import clickhouse_connect
@@ -13,6 +14,12 @@ from infra.platform.errors import LiucunError, UnreachableError
 from infra.platform.settings import ClickHouse, StoreUser
 
 __all__ = ["ClickHouseError", "Client", "StoreError", "code_of", "connect", "neutral"]
+
+# The driver and its HTTP library warn of retries with the whole URL, in which the values of parameters stand: addresses.
+# What matters of a failure comes back as an error, which our own logs name.
+for _name in ("urllib3", "clickhouse_connect"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+    logging.getLogger(_name).propagate = False
 
 _CODE = re.compile(r"\bcode:? (\d+)|Code: (\d+)", re.IGNORECASE)
 
