@@ -15,8 +15,8 @@ from infra.platform.settings import ClickHouse, StoreUser
 
 __all__ = ["ClickHouseError", "Client", "StoreError", "code_of", "connect", "neutral"]
 
-# The driver and its HTTP library warn of retries with the whole URL, in which the values of parameters stand: addresses.
-# What matters of a failure comes back as an error, which our own logs name.
+# The driver and its HTTP library warn of retries with the whole URL, in which the values of parameters stand: addresses
+# and more. What matters of a failure comes back as an error, which our own logs name.
 for _name in ("urllib3", "clickhouse_connect"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
     logging.getLogger(_name).propagate = False
