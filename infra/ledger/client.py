@@ -51,8 +51,9 @@ class OpenedEntry:
 class LedgerClient:
     """May be used from several threads; calls of several threads are committed as one group."""
 
-    def __init__(self, settings: Ledger) -> None:
-        """Nothing is connected yet."""
+    def __init__(self, settings: Ledger, *, patient: bool = True) -> None:
+        """Nothing is connected yet. Not `patient`: one try, for one who only wants to know whether a writer runs."""
+        self._patient = patient
         self._seconds_max = settings.request_timeout_seconds
         self._appends = _Pool(settings.append_socket)
         self._reads = _Pool(settings.read_socket)
@@ -130,7 +131,7 @@ class LedgerClient:
             if answer is not None and answer.get("ok") is True:
                 return answer
             passing = answer is None or answer.get("reason") in _PASSING
-            if not passing or not again or time.monotonic() + RETRY_SECONDS > deadline:
+            if not passing or not (again and self._patient) or time.monotonic() + RETRY_SECONDS > deadline:
                 raise _unavailable(answer, pool.path)
             time.sleep(RETRY_SECONDS)
 
