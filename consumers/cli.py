@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,6 +13,7 @@ from consumers import lag as lagging
 from consumers import start
 from consumers import verify as verifying
 from consumers.load import Loader
+from infra.ledger.client import LedgerClient, actor_of_this_user
 from infra.platform import logging, metrics, settings
 from infra.platform.clock import clock_from_environment
 from infra.platform.errors import SettingsError
@@ -75,7 +75,7 @@ def verify(file: Path | None, as_json: bool) -> None:
 
 @consumer.group("dead-letter")
 def dead_letter() -> None:
-    """Messages that could not be loaded; always shown masked."""
+    """Messages that could not be loaded; shown masked, unless revealed one by one."""
 
 
 @dead_letter.command("list")
@@ -93,15 +93,35 @@ def list_letters(file: Path | None, as_json: bool) -> None:
 @click.argument("topic")
 @click.argument("partition", type=int)
 @click.argument("offset", type=int)
+@click.option(
+    "--reveal", is_flag=True, help="Show the record itself; that it was shown is an entry of the ledger first."
+)
+@click.option("--reason", default="", help="With --reveal: why; it stays in the ledger.")
+@click.option("--actor", default=None, help="With --reveal: who, as a resource name; without, the Unix user.")
 @_SETTINGS
 @_JSON
-def show_letter(topic: str, partition: int, offset: int, file: Path | None, as_json: bool) -> None:
-    """One dead letter, its values masked."""
+def show_letter(
+    topic: str,
+    partition: int,
+    offset: int,
+    reveal: bool,
+    reason: str,
+    actor: str | None,
+    file: Path | None,
+    as_json: bool,
+) -> None:
+    """One dead letter, its values masked unless revealed."""
     wanted = (topic, partition, offset)
-    for letter in letters.read_all(settings.load(file).kafka):
+    loaded = settings.load(file)
+    for letter in letters.read_all(loaded.kafka):
         if (letter["topic"], letter["partition"], letter["offset"]) == wanted:
-            document: dict[str, Any] = letters.masked(letter)
-            click.echo(json.dumps(document, indent=None if as_json else 2))
+            if reveal:
+                ledger = LedgerClient(loaded.ledger)
+                document = letters.revealed(letter, ledger, actor or actor_of_this_user(), reason)
+                ledger.close()
+            else:
+                document = letters.masked(letter)
+            click.echo(json.dumps(document, ensure_ascii=False, indent=None if as_json else 2))
             return
     raise SettingsError(
         f"There is no dead letter of {topic}/{partition} at offset {offset}.", "See `liucun consumer dead-letter list`."

@@ -9,19 +9,20 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from consumers.batch import Message, Partition
 from consumers.errors import DeadLetterLimitError
 from consumers.judge import PAST_RETENTION, peek_event_time
+from infra.ledger.client import LedgerClient
 from infra.platform import metrics
 from infra.platform.clock import DAY
 from infra.platform.errors import UnreachableError
 from infra.platform.kafka import LIBRARY_LOG, consumer_config, producer_config
 from infra.platform.settings import Kafka, Loader
-from schemas import avro, topics
+from schemas import avro, envelope, topics
 
 # 14 days in the topic, one in its open segment, one to spare (decided against topics.toml by a test).
 RAW_KEPT_BEFORE_LIMIT: Final = 16 * DAY
@@ -186,6 +187,27 @@ def masked(letter: dict[str, Any]) -> dict[str, Any]:
     except Exception:  # it is a dead letter because something is wrong with it
         return out | {"fields": None}
     return out | {"fields": {name: _masked_value(value) for name, value in fields.items()}}
+
+
+def revealed(letter: dict[str, Any], ledger: LedgerClient, actor: str, reason: str) -> dict[str, Any]:
+    """`shown`, and the record as it is. That it was revealed is COMMITTED before anything of it is returned.
+
+    LedgerUnavailableError: then nothing is shown. `raw` is its bytes in hex; `fields` is None when it does not decode.
+    """
+    out = shown(letter)
+    place = {name: out[name] for name in ("topic", "topic_epoch", "partition", "offset", "sha256")}
+    index = ledger.append("DEAD_LETTER_REVEALED", actor, reason=reason, **place)
+    out["ledger_index"] = index
+    if letter["raw"] is None:
+        return out
+    fields = None
+    try:
+        schema_id, record_ = avro.decode(letter["raw"])
+        if schema_id == avro.ENVELOPE_V1:
+            fields = envelope.json_object(cast(envelope.Envelope, record_))
+    except Exception:  # noqa: S110  (it is a dead letter because something is wrong with it)
+        pass
+    return out | {"fields": fields, "raw": letter["raw"].hex()}
 
 
 def _masked_value(value: Any) -> Any:

@@ -18,8 +18,8 @@ from schemas import avro, topics
 LIUCUN = str(Path(sys.executable).with_name("liucun"))
 
 
-def write_settings(path: Path, settings: Settings, **agent: Any) -> Path:
-    """A settings file for programs; `agent` = agent_id, outbox_dir, log (path)."""
+def write_settings(path: Path, settings: Settings, *, more: str = "", **agent: Any) -> Path:
+    """A settings file for programs; `agent` = agent_id, outbox_dir, log (path); `more` = further sections."""
     users = "".join(
         f'[clickhouse.{role}]\nuser = "{user.user}"\npassword_file = "{user.password_file}"\n'
         for role in ("migrator", "loader", "ops", "reader")
@@ -49,7 +49,7 @@ outbox_dir = "{agent["outbox_dir"]}"
 name = "mail"
 path = "{agent["log"]}"
 """
-    path.write_text(text)
+    path.write_text(text + more)
     return path
 
 

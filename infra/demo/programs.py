@@ -1,8 +1,10 @@
 """`liucun` as its users run it: processes of their own, with a settings file."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +12,7 @@ from infra.local.process import EngineProcess, LocalEngineError, child_environme
 from infra.local.stack import LocalStack
 
 COMMAND_SECONDS_MAX: Final = 120
+SOCKET_FOLDER_BYTES_MAX: Final = 85
 
 
 class Programs:
@@ -23,26 +26,30 @@ class Programs:
         self.settings_file.write_text(_settings(home, stack, log_path), encoding="utf-8")
         self._running: dict[str, EngineProcess] = {}
 
-    def run(self, *arguments: str) -> str:
-        """One command to its end; what it printed. LocalEngineError with its own words when it failed."""
+    def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+        """One command to its end; what it printed. LocalEngineError with its own words for another exit code."""
+        return self.run_bare(*arguments, "--settings", str(self.settings_file), codes=codes)
+
+    def run_bare(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+        """One command that takes no settings."""
         done = subprocess.run(
-            [*_LIUCUN, *arguments, "--settings", str(self.settings_file)],
+            [*_LIUCUN, *arguments],
             env=self._environment(0),
             capture_output=True,
             text=True,
             check=False,
             timeout=COMMAND_SECONDS_MAX,
         )
-        if done.returncode:
+        if done.returncode not in codes:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
             raise LocalEngineError(
-                f"`liucun {' '.join(arguments)}` ended with {done.returncode}.", said[-1] if said else ""
+                f"`liucun {' '.join(arguments[:2])}` ended with {done.returncode}.", said[-1] if said else ""
             )
         return done.stdout
 
-    def run_json(self, *arguments: str) -> Any:
+    def run_json(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> Any:
         """One command with --json."""
-        return json.loads(self.run(*arguments, "--json"))
+        return json.loads(self.run(*arguments, "--json", codes=codes))
 
     def start(self, name: str, *arguments: str, clock_offset_seconds: int = 0) -> None:
         """A command that goes on until `stop`; its log is in <home>/log/<name>.log."""
@@ -72,7 +79,14 @@ class Programs:
 _LIUCUN: Final = (str(Path(sys.executable).with_name("liucun")),)
 
 
+def _sockets(home: Path) -> Path:
+    """A folder for sockets, whose paths have at most 107 bytes: below the home if that is not too deep."""
+    below = home / "demo"
+    return below if len(os.fsencode(below)) <= SOCKET_FOLDER_BYTES_MAX else Path(tempfile.mkdtemp(prefix="liucun-"))
+
+
 def _settings(home: Path, stack: LocalStack, log_path: Path) -> str:
+    sockets = _sockets(home)
     users = "".join(
         f'[clickhouse.{role}]\nuser = "liucun_{role}"\n'
         f'password_file = "{stack.store.password_file(f"liucun_{role}")}"\n\n'
@@ -102,4 +116,10 @@ path = "{log_path}"
 
 [ops]
 state_dir = "{home}/demo/ops"
+
+[ledger]
+folder = "{home}/demo/ledger"
+keys_dir = "{home}/demo/ledger-keys"
+append_socket = "{sockets}/ledger-append.sock"
+read_socket = "{sockets}/ledger-read.sock"
 """

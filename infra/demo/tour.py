@@ -1,10 +1,12 @@
-"""THE WAY of the demo: stack -> tables -> an old day -> mail -> records -> agreement -> the old day dropped.
+"""THE WAY of the demo: stack -> tables, ledger -> an old day -> mail -> records -> agreement -> the old day dropped.
 
-1. A Kafka broker and a ClickHouse server start; `liucun schema migrate` makes topics and tables.
+1. A Kafka broker and a ClickHouse server start; `liucun schema migrate` makes topics and tables. Three people sign the
+   genesis of a ledger, and its writer starts.
 2. A log of 61 days ago is backfilled while its records may still be loaded (the loader's clock is set back two days).
 3. A real Postfix takes and sends mail, or its committed trace is written again; agent and loader run meanwhile.
 4. What the store holds is compared with what the SMTP client and the receiving sink saw; `consumer verify` proves it.
-5. `liucun retention enforce --execute` drops the old day, checks that it is gone, and has recorded both.
+5. `liucun retention enforce --execute` drops the old day, checks that it is gone, and has both in the ledger.
+6. `liucun audit verify` computes the ledger anew, and finds one changed byte in a copy of it.
 """
 
 import json
@@ -17,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from infra.demo import old_log
+from infra.demo import ledger, old_log
 from infra.demo.programs import Programs
 from infra.local import postfix, scenario
 from infra.local.postfix import LocalPostfix
@@ -49,7 +51,7 @@ class Tour:
         self._running = ExitStack()
 
     def run(self) -> dict[str, Any]:
-        """All five steps; the report. What was started runs on until `close`. LiucunError when a step fails."""
+        """All six steps; the report. What was started runs on until `close`. LiucunError when a step fails."""
         stack = LocalStack(self._home)
         for name in _SCRATCH:  # a demo begins with nothing; the engines themselves stay
             path = self._home / name
@@ -81,6 +83,7 @@ class Tour:
 
     def _pipeline(self, programs: Programs, log_path: Path, why_not: str | None) -> dict[str, Any]:
         programs.run("schema", "migrate", "--execute")
+        ledger.begin(programs, self._home / "demo" / "people")
         old_day, old_rows = self._load_old_day(programs)
         programs.start("loader", "consumer", "run")
         programs.start("agent", "producer", "run")
@@ -95,6 +98,8 @@ class Tour:
         programs.stop("agent")
         verified = self._verified(programs, sum(stored.values()))
         dropped = self._drop_old_day(programs, old_day, old_rows)
+        audit = ledger.verify(programs, self._home / "demo" / "ledger", self._home / "demo" / "ledger-changed")
+        self._say(f"6  The ledger has {audit['entries']} entries, all as written; one byte changed in a copy was found")
         return {
             "mta": "postfix-live" if mta else "postfix-trace",
             "messages_sent": messages,
@@ -102,6 +107,8 @@ class Tour:
             "records_loaded": sum(stored.values()),
             "duplicates": verified["duplicates"] + sum(unexpected.values()),
             "missing": sum(missing.values()) + verified["missing"],
+            "ledger_entries": audit["entries"],
+            "audit_verified": audit["ok"],
             "oldest_day_dropped": dropped,
         }
 
@@ -193,7 +200,7 @@ class Tour:
         left = self._count(f"toDate(event_time, '{Legal().zone}') = '{day}'")
         if states.get(day) != "VERIFIED" or left:
             raise LocalEngineError(f"{day} is {states.get(day)} with {left} rows left.", "This is a fault; report it.")
-        self._say(f"5  {day} is past its 60 days: {rows} records dropped, checked gone, recorded before and after")
+        self._say(f"5  {day} is past its 60 days: {rows} records dropped, checked gone, in the ledger before and after")
         return day
 
 

@@ -1,14 +1,12 @@
 """What an auditor sees through the read socket. Each look is an entry first: no entry, no look."""
 
-import getpass
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from infra.ledger.client import Entry, LedgerClient
+from infra.ledger.client import Entry, LedgerClient, actor_of_this_user
 from infra.platform.errors import FoundError, SettingsError
 from infra.platform.settings import Ledger
 from infra.proof import canonical, checkpoint, leaf, merkle
@@ -27,7 +25,7 @@ class Desk:
         """Nothing is connected yet."""
         self._client = LedgerClient(settings)
         self._origin = settings.origin
-        self._actor = actor or _unix_user()
+        self._actor = actor or actor_of_this_user()
 
     def entries(self, start: int, limit: int, kind: str | None) -> Iterator[Entry]:
         """Entries [start, start + limit) as far as there are any, of one kind if given; a LEDGER_READ comes first."""
@@ -102,12 +100,3 @@ def line(entry: Entry) -> str:
     if entry.payload is None:
         return f"{entry.index:>8}  (erased)                     {entry.kind}"
     return f"{entry.index:>8}  {entry.payload['time']}  {entry.kind:<24} {entry.payload['actor']}"
-
-
-def _unix_user() -> str:
-    """The Unix user as an actor; a name that is no resource name becomes the number."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        name = ""
-    return f"users/{name if re.fullmatch(r'[A-Za-z0-9._-]{1,64}', name) else os.getuid()}"

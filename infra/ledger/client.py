@@ -4,7 +4,9 @@ An append is sent again, under the same request id, until there is an answer or 
 last 10,000 ids and gives one entry one index, also after a restart.
 """
 
+import getpass
 import os
+import re
 import socket
 import threading
 import time
@@ -21,12 +23,14 @@ from infra.platform.settings import Ledger
 from infra.proof import canonical
 from infra.proof.kinds import TYPE_NAMES
 
-__all__ = ["Entry", "LedgerClient", "LedgerUnavailableError", "OpenedEntry"]
+__all__ = ["Entry", "LedgerClient", "LedgerUnavailableError", "OpenedEntry", "actor_of_this_user"]
 
 CONNECTIONS_MAX: Final = 32  # of one client to one socket; further calls wait for one
 RETRY_SECONDS: Final = 0.05
 # Answers that another try may change soon. A full disk is not among them: the caller is told at once.
 _PASSING: Final = frozenset({"STOPPING", "TOO_MANY_CONNECTIONS"})
+
+_USER: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,9 @@ class OpenedEntry:
 class LedgerClient:
     """May be used from several threads; calls of several threads are committed as one group."""
 
-    def __init__(self, settings: Ledger) -> None:
-        """Nothing is connected yet."""
+    def __init__(self, settings: Ledger, *, patient: bool = True) -> None:
+        """Nothing is connected yet. Not `patient`: one try, for one who only wants to know whether a writer runs."""
+        self._patient = patient
         self._seconds_max = settings.request_timeout_seconds
         self._appends = _Pool(settings.append_socket)
         self._reads = _Pool(settings.read_socket)
@@ -98,6 +103,11 @@ class LedgerClient:
         size: int = self._ask(self._reads, {"op": "size"})["size"]
         return size
 
+    def ready(self) -> int:
+        """The same, asked at the append socket: whether this process may append now. LedgerUnavailableError."""
+        size: int = self._ask(self._appends, {"op": "size"})["size"]
+        return size
+
     def checkpoint(self) -> str:
         """The newest signed head: everything COMMITTED so far is under it. LedgerUnavailableError."""
         note: str = self._ask(self._reads, {"op": "checkpoint"})["checkpoint"]
@@ -130,7 +140,7 @@ class LedgerClient:
             if answer is not None and answer.get("ok") is True:
                 return answer
             passing = answer is None or answer.get("reason") in _PASSING
-            if not passing or not again or time.monotonic() + RETRY_SECONDS > deadline:
+            if not passing or not (again and self._patient) or time.monotonic() + RETRY_SECONDS > deadline:
                 raise _unavailable(answer, pool.path)
             time.sleep(RETRY_SECONDS)
 
@@ -181,6 +191,15 @@ class _Pool:
     def close(self) -> None:
         while (connection := self._idle_one()) is not None:
             connection.close()
+
+
+def actor_of_this_user() -> str:
+    """The Unix user as an actor, for commands that people type; a name that is no resource name becomes the number."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = ""
+    return f"users/{name if _USER.fullmatch(name) else os.getuid()}"
 
 
 def _unavailable(answer: dict[str, Any] | None, path: Path) -> LedgerUnavailableError:

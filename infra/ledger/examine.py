@@ -202,9 +202,7 @@ def _journal(folder: Path) -> list[Path]:
 def _compare_with_writer(settings: Ledger, verifier: Verifier, report: dict[str, Any]) -> dict[str, Any] | None:
     """8. None when no writer answers."""
     size, root = report["published"], report["root"]
-    client = LedgerClient(
-        settings.model_copy(update={"request_timeout_seconds": min(3.0, settings.request_timeout_seconds)})
-    )
+    client = LedgerClient(settings, patient=False)
     try:
         if not size:
             return None

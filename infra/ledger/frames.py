@@ -3,6 +3,7 @@
 A request is an object with `op`; its answer has `ok`, and `reason` and `message` when that is false.
 
 append socket   append {request_id, kind, actor, members} -> {index}      erase {index, actor, reason} -> {index}
+                size -> {size}
 read socket     size -> {size}      checkpoint -> {checkpoint}      read {start, limit} -> {entries}
                 inclusion {index} -> {leaf, proof, checkpoint}      consistency {old} -> {proof, checkpoint}
 

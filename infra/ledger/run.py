@@ -26,7 +26,6 @@ from infra.platform.settings import Ledger
 
 WAITING_MAX: Final = 4096  # appends that wait for a group; beyond, they are refused
 PUBLISH_SECONDS: Final = 1.0
-FAILS_SECONDS: Final = 0.1  # how soon it is seen that the disk has failed
 _LOG = logging.get("ledger")
 
 
@@ -51,7 +50,7 @@ class Writer:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         await self._publish()
-        parts = (self._commit_forever(), self._publish_forever(), self._fails(), self._stop.wait())
+        parts = (self._commit_forever(), self._publish_forever(), self._stop.wait())
         tasks = [asyncio.create_task(part) for part in parts]
         try:
             for door in self._doors:
@@ -76,6 +75,8 @@ class Writer:
         loop = asyncio.get_running_loop()
         if self._stop.is_set():
             raise StoppingError("The ledger stops.", "Ask again.")
+        if request == {"op": "size"}:
+            return {"size": self.store.head.size}
         if request.get("op") == "erase":
             return {"index": await loop.run_in_executor(self._disk, answers.erased, self.store, uid, request)}
         answered: asyncio.Future[int] = loop.create_future()
@@ -96,15 +97,11 @@ class Writer:
                 answers.settle(group, committed)
             except (NotCommittedError, StorageUnknownError) as error:
                 answers.fail(group, error)
+                if isinstance(error, StorageUnknownError):
+                    raise
             finally:
                 for _ in group:
                     self._waiting.task_done()
-
-    async def _fails(self) -> None:
-        """Ends with the error after which nothing may be written."""
-        while self.store.broken is None:
-            await asyncio.sleep(FAILS_SECONDS)
-        raise self.store.broken
 
     async def _publish_forever(self) -> None:
         while True:
@@ -112,7 +109,9 @@ class Writer:
             await self._publish()
 
     async def _publish(self) -> None:
-        """A full disk is waited for: what is COMMITTED is there already."""
+        """A full disk is waited for: what is COMMITTED is there already. An erasure that has failed ends the writer."""
+        if self.store.broken is not None:
+            raise self.store.broken
         try:
             await asyncio.to_thread(self.store.publish)
         except OSError as error:

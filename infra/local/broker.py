@@ -74,7 +74,10 @@ class LocalKafka:
 
     def _format(self, properties: Path) -> None:
         """Make the data directory, once."""
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        # One id in 64 begins with a dash, which the tool takes for an option; Kafka itself never makes such a one.
+        cluster_id = "-"
+        while cluster_id.startswith("-"):
+            cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         command = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
         done = subprocess.run(
             command,

@@ -101,8 +101,10 @@ def status(file: Path | None, as_json: bool) -> None:
 @_EXECUTE
 @_JSON
 def enforce(file: Path | None, execute: bool, as_json: bool) -> None:
-    """Drop the days that are due, check that they are gone, and record both."""
-    desk = Retention(settings.load(file), clock_from_environment())
+    """Drop the days that are due, check that they are gone, and have both in the ledger."""
+    loaded = settings.load(file)
+    logging.configure(loaded.log)
+    desk = Retention(loaded, clock_from_environment())
     try:
         days = desk.enforce(execute=execute)
     finally:

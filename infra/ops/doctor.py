@@ -15,6 +15,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from infra.ledger.client import LedgerClient
 from infra.ops import check, clocks, migrate, topics
 from infra.ops.errors import MigrationError
 from infra.ops.retention import Retention
@@ -60,6 +61,7 @@ def _checks(settings: Settings, clock: Clock) -> Iterator[tuple[str, Check]]:
     ):
         yield name, partial(_asked, settings, one)
     yield "clock", partial(_asked, settings, lambda client, _: _clock(client, settings, clock))
+    yield "ledger", partial(_ledger, settings)
     yield "retention", partial(_retention, settings, clock)
     if settings.agent.agent_id:
         yield "outbox", partial(_outbox, settings)
@@ -193,6 +195,15 @@ def _deduplication(client: Client, settings: Settings) -> str:
 
 def _clock(client: Client, settings: Settings, clock: Clock) -> str:
     return f"The store's clock differs by {clocks.check(client, settings, clock):.3f} seconds."
+
+
+def _ledger(settings: Settings) -> str:
+    """Without it no day is dropped and nothing is answered."""
+    client = LedgerClient(settings.ledger, patient=False)
+    try:
+        return f"The ledger takes entries; it has {client.ready()}."
+    finally:
+        client.close()
 
 
 def _retention(settings: Settings, clock: Clock) -> str:

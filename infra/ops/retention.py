@@ -4,19 +4,22 @@ A drop, in this order. Killed between any two steps, the next run completes it, 
 1. The store's clock and the application's agree, and are near the last agreed time (clock_guard.py).
 2. The store was made with these legal settings, and its partition key is the legal day.
 3. By the application's clock the day is due, and no row of its partition is younger than the limit.
-4. DROP_INTENT is recorded, with what is there. No record, no drop.
+4. DROP_INTENT is recorded in the ledger, with what is there. No ledger, no drop.
 5. The partition is dropped.
 6. Nothing of it is left: no row, no active part, no detached part, no file of a removed part.
 7. DROP_DONE is recorded, or DROP_FAILED with what was found. A failed one is looked at again in every run.
-One day that will not go does not keep the others.
+One day that will not go does not keep the others. Each record is an entry of the ledger first and then a row of table
+`retention`, which repeats it. Killed in between, the next run records the step once more, so the ledger may hold a step
+twice, and never a drop without its intent.
 """
 
 import time
 from dataclasses import replace
 from datetime import date
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
+from infra.ledger.client import LedgerClient
 from infra.ops import clocks, days, migrate
 from infra.ops.days import Attempt, Day
 from infra.ops.errors import ClockError, RetentionError
@@ -28,7 +31,7 @@ from infra.platform.retention import newest_due_day, readable_since, state_of
 from infra.platform.settings import Settings
 from infra.platform.steps import reached
 
-ACTOR: Final = "liucun retention"
+ACTOR: Final = "services/ops"
 FILES_GONE_SECONDS_MAX: Final = 10.0  # how long one run waits for the engine to remove dropped files
 _STATEMENT: Final = "ALTER TABLE envelope DROP PARTITION {day:String}"
 _LOG = logging.get("retention")
@@ -43,10 +46,12 @@ class Retention:
         self._legal = settings.legal
         self._clock = clock
         self._client = connect(settings.clickhouse, settings.clickhouse.ops)
+        self._ledger = LedgerClient(settings.ledger)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._client.close()
+        self._ledger.close()
 
     def status(self) -> list[Day]:
         """Every day that has rows, and every day that was dropped, oldest first."""
@@ -78,30 +83,37 @@ class Retention:
         return done
 
     def record(self, kind: str, day: Day, attempt_id: str, statement: str, detail: str = "") -> None:
-        """Write one step of a deletion where it stays. The only place that does, until there is a ledger.
+        """Write one step of a deletion where it stays: into the ledger, then as a row. The only place that does.
 
-        Returns when it is durable; raises when it is not, and then nothing may be dropped.
+        Returns when both are durable; raises when they are not (LedgerUnavailableError), and nothing may be dropped.
         """
         limit = self._legal.retention_days
-        row = {
-            "recorded_time": to_datetime(self._clock.now()),
-            "kind": kind,
-            "event_day": day.day,
+        facts: dict[str, Any] = {
+            "event_day": day.day.isoformat(),
             "attempt_id": attempt_id,
             "rule": f"unreadable {limit} x 24 h after event_time; DUE from the start of D+{limit + 1}",
             "legal_zone": self._legal.zone,
             "retention_days": limit,
-            "actor": ACTOR,
             "row_count": day.row_count,
             "bytes_on_disk": day.bytes_on_disk,
             "part_count": day.part_count,
-            "min_event_time": None if day.min_event_time is None else to_datetime(day.min_event_time),
-            "max_event_time": None if day.max_event_time is None else to_datetime(day.max_event_time),
+            "min_event_time": day.as_json()["min_event_time"],
+            "max_event_time": day.as_json()["max_event_time"],
             "detached_part_count": day.detached_part_count,
             "statement": statement,
             "query_id": attempt_id,
             "detail": detail,
         }
+        row = facts | {
+            "ledger_index": self._ledger.append(kind, ACTOR, **facts),
+            "recorded_time": to_datetime(self._clock.now()),
+            "kind": kind,
+            "actor": ACTOR,
+            "event_day": day.day,
+            "min_event_time": None if day.min_event_time is None else to_datetime(day.min_event_time),
+            "max_event_time": None if day.max_event_time is None else to_datetime(day.max_event_time),
+        }
+        reached("retention.recorded")
         self._client.insert("retention", [list(row.values())], list(row), settings={"async_insert": 0})
 
     def _check_store(self) -> None:

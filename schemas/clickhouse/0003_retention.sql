@@ -1,10 +1,11 @@
 -- purpose:   what was dropped, when, by which rule, with counts; no addresses
 -- dangerous: no (creates only)
--- way back:  DROP TABLE {{database}}.retention (the record of deletions is lost)
+-- way back:  DROP TABLE {{database}}.retention (the ledger still has the record of deletions)
 -- size:      two rows a day; kept three years
 CREATE TABLE IF NOT EXISTS {{database}}.retention
 (
     recorded_time DateTime64(6, 'UTC') COMMENT 'application clock',
+    ledger_index Int64 COMMENT 'the entry that this row repeats',
     kind Enum8('DROP_INTENT' = 0, 'DROP_DONE' = 1, 'DROP_FAILED' = 2),
     event_day Date32 COMMENT 'the legal day',
     attempt_id UUID COMMENT 'joins an intent with its outcome',
@@ -28,4 +29,4 @@ ORDER BY (event_day, recorded_time)
 TTL toDateTime(recorded_time, 'UTC') + INTERVAL 3 YEAR
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000,
     fsync_after_insert = 1, fsync_part_directory = 1  -- an intent must outlive a power cut that the drop outlives
-COMMENT 'Deletions: intent before, outcome after';
+COMMENT 'Deletions: intent before, outcome after; a projection of the ledger';

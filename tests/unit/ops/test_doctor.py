@@ -10,7 +10,7 @@ from infra.platform.clock import SystemClock
 
 EXPECTED = [
     "settings", "kafka", "topics", "topic-copies", "store-migrator", "store-loader", "store-ops", "store-reader",
-    "store-version", "legal", "migrations", "tables", "deduplication", "clock", "retention",
+    "store-version", "legal", "migrations", "tables", "deduplication", "clock", "ledger", "retention",
 ]  # fmt: skip
 
 
@@ -34,6 +34,8 @@ name = "mail"
 path = "{tmp_path}/mail.log"
 [ops]
 state_dir = "{tmp_path}/ops"
+[ledger]
+append_socket = "{tmp_path}/a.sock"
 """)
     return file
 
