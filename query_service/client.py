@@ -5,7 +5,7 @@ comes back as RefusedError with the catalogue's reason. Keys never leave this pr
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
@@ -61,15 +61,22 @@ class Client:
     """One connection. Thread-safe. RefusedError from every call."""
 
     def __init__(
-        self, target: str, ca_pem: bytes, identity: Identity, *, seconds: float = 60, clock: Clock | None = None
+        self,
+        target: str,
+        ca_pem: bytes,
+        identity: Identity,
+        *,
+        seconds: float = 60,
+        clock: Clock | None = None,
+        options: Sequence[tuple[str, int]] = (),
     ) -> None:
-        """Connects at the first call."""
+        """Connects at the first call. `options` are grpc's, added to ours."""
         self.identity = identity
         self._clock = clock or SystemClock()
         self._seconds = seconds
         credentials = grpc.ssl_channel_credentials(ca_pem, identity.key_pem, identity.certificate_pem)
-        options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX)]
-        self._channel = grpc.secure_channel(target, credentials, options)
+        ours = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX)]
+        self._channel = grpc.secure_channel(target, credentials, [*ours, *options])
         self.lookups: Any = lookup_pb2_grpc.LookupServiceStub(self._channel)
         self.authorizations: Any = authorization_pb2_grpc.AuthorizationServiceStub(self._channel)
         self.registry: Any = registry_pb2_grpc.RegistryServiceStub(self._channel)

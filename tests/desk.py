@@ -168,11 +168,17 @@ class RunningDesk:
     settings: Settings
     clock: Clock
 
-    def client(self, name: str, *, seconds: float = 20) -> Client:
-        """A client for somebody."""
+    def client(self, name: str, *, seconds: float = 20, slow_reader: bool = False) -> Client:
+        """A client for somebody; a slow reader's connection holds 64 KiB and no more."""
         target = f"127.0.0.1:{self.settings.server.port}"
+        small = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536)) if slow_reader else ()
         return Client(
-            target, self.world.authority.certificate_pem, self.world.identity(name), seconds=seconds, clock=self.clock
+            target,
+            self.world.authority.certificate_pem,
+            self.world.identity(name),
+            seconds=seconds,
+            clock=self.clock,
+            options=small,
         )
 
 

@@ -99,39 +99,45 @@ def test_validation_is_logged_and_reads_nothing(place: Place, desk: RunningDesk,
 @pytest.mark.parametrize("what", ["authorization", "agency", "cancel", "clock"])
 def test_stream_ends_within_a_second_or_two(place: Place, desk: RunningDesk, officer: Client, what: str) -> None:
     """Revoked, cancelled or expired while a slow reader reads: it gets the reason, and no `done`."""
-    place.store.count = 20_000
+    one, lookup = a_long_answer(place, desk, officer)
+    with desk.client(OFFICER, slow_reader=True) as reader:
+        messages = reader.stream(lookup.name)
+        next(messages)
+        if what == "authorization":
+            request = authorization_pb2.RevokeAuthorizationRequest(name=one.name, reason="withdrawn")
+            officer.call(officer.authorizations.RevokeAuthorization, request)
+        elif what == "agency":
+            revoke_agency(desk)
+        elif what == "cancel":
+            cancel(officer, lookup.name)
+        else:
+            place.clock.by = 100 * DAY
+        time.sleep(1.2)
+        expected = {
+            "authorization": "AUTHORIZATION_REVOKED", "agency": "NOT_ENROLLED", "cancel": "LOOKUP_CANCELLED",
+            "clock": "CERTIFICATE_INVALID",
+        }  # fmt: skip
+        assert reason(lambda: list(messages)) in (expected[what], "CANCELLED")
+
+
+def a_long_answer(
+    place: Place, desk: RunningDesk, officer: Client
+) -> tuple[authorization_pb2.Authorization, lookup_pb2.Lookup]:
+    """Some megabytes of records."""
+    place.store.count = 10_000
     scope = kit.instrument().scope
     scope.max_hits = 50_000
     one = kit.approved(desk, scope=scope)
-    lookup = ask(officer, one)
-    messages = officer.stream(lookup.name)
-    next(messages)
-    if what == "authorization":
-        request = authorization_pb2.RevokeAuthorizationRequest(name=one.name, reason="withdrawn")
-        officer.call(officer.authorizations.RevokeAuthorization, request)
-    elif what == "agency":
-        revoke_agency(desk)
-    elif what == "cancel":
-        cancel(officer, lookup.name)
-    else:
-        place.clock.by = 100 * DAY
-    time.sleep(1.2)
-    expected = {
-        "authorization": "AUTHORIZATION_REVOKED", "agency": "NOT_ENROLLED", "cancel": "LOOKUP_CANCELLED",
-        "clock": "CERTIFICATE_INVALID",
-    }  # fmt: skip
-    assert reason(lambda: list(messages)) in (expected[what], "CANCELLED")
+    return one, ask(officer, one)
 
 
 def test_stream_that_nobody_reads_is_ended(place: Place, desk: RunningDesk, officer: Client) -> None:
-    place.store.count = 40_000
-    scope = kit.instrument().scope
-    scope.max_hits = 50_000
-    lookup = ask(officer, kit.approved(desk, scope=scope))
-    messages = officer.stream(lookup.name)
-    next(messages)
-    time.sleep(desk.settings.server.stream_idle_seconds_max + 3)
-    assert reason(lambda: list(messages)) in ("STREAM_IDLE", "CANCELLED")
+    _, lookup = a_long_answer(place, desk, officer)
+    with desk.client(OFFICER, slow_reader=True) as reader:
+        messages = reader.stream(lookup.name)
+        next(messages)
+        time.sleep(desk.settings.server.stream_idle_seconds_max + 3)
+        assert reason(lambda: list(messages)) in ("STREAM_IDLE", "CANCELLED")
 
 
 # Ends, limits, health, restart.
