@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from infra.local.process import child_environment
-from infra.local.runtime import home_from_environment, kafka_jars
+from infra.local.runtime import REPOSITORY, home_from_environment, kafka_jars
 from tests.pipeline import LIUCUN, until
 from tests.processes import below
 
@@ -64,6 +65,8 @@ def test_the_demo_with_a_real_postfix(home: Path) -> None:
     assert report["mta"] == ("postfix-live" if os.geteuid() == 0 else "postfix-trace"), said
     assert report["oldest_day_dropped"] in said
     assert "secret" not in said
+    if report["mta"] == "postfix-live":
+        assert _form(said) == _form(_shown_in_readme())
 
 
 def test_the_demo_without_a_mail_server_uses_the_committed_trace(home: Path, tmp_path: Path) -> None:
@@ -73,6 +76,17 @@ def test_the_demo_without_a_mail_server_uses_the_committed_trace(home: Path, tmp
     said, report = _finished(home, PATH=str(tmp_path))
     assert report["mta"] == "postfix-trace"
     assert "No live Postfix" in said
+
+
+def _form(text: str) -> list[str]:
+    """The lines without what changes from run to run: words with digits, and the folder of the report."""
+    text = re.sub(r"(same facts:) .*", r"\1", text)
+    return [" ".join("#" if re.search(r"\d", word) else word for word in line.split()) for line in text.splitlines()]
+
+
+def _shown_in_readme() -> str:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    return readme.partition("<!-- tour")[2].partition("```\n")[2].partition("```")[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
