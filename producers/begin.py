@@ -68,7 +68,7 @@ def backfill_agent(settings: Settings, clock: Clock, stop: threading.Event, file
     capture = Capture(box.identity, settings.legal.zone_info, agent.site, [plan.source], clock.now())
     how = recover.recover(box, capture, recover.LogFiles(lambda _: list(plan.files)))
     _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=False)
-    reader = backfill.FileReader(plan, agent.outbox_dir, capture.positions[plan.source.name])
+    reader = backfill.FileReader(plan, agent.outbox_dir, capture.files_read)
     return Shipper(
         agent, clock, outbox=box, capture=capture, streams=[reader], publisher=Publisher(settings.kafka, box)
     )

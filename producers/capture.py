@@ -73,6 +73,7 @@ class Capture:
         records: list[Envelope] = []
         if chunk.too_long:
             lines = self.book.sources[chunk.source_name]
+            lines.lines_read += 1
             lines.lines_not_understood["line-too-long"] = lines.lines_not_understood.get("line-too-long", 0) + 1
         else:
             records = self.assembler.read(

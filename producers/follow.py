@@ -9,7 +9,8 @@ Rules:
 1. A chunk ends at a line end, except for the last line of a file that was rotated away (or ended, for --once).
 2. A rotated file is read to its end before its successor: the oldest file that is younger than it.
 3. A file that has become shorter than what was read of it was truncated: what stood between is lost, and said so.
-4. A line longer than LINE_BYTES_MAX is skipped to its end and counted, never split into false lines.
+4. A line longer than LINE_BYTES_MAX is skipped to its end, never split into false lines; each chunk of it is counted as
+   one line that was not understood.
 """
 
 import gzip
@@ -86,11 +87,26 @@ def open_log(path: Path) -> BinaryIO:
     return file
 
 
+def read_there_is(file: BinaryIO, size: int) -> bytes:
+    """Up to `size` bytes from where the file stands; of a cut or damaged compressed file what it still gives."""
+    parts: list[bytes] = []
+    while size > 0:
+        try:
+            part = file.read1(size)  # type: ignore[attr-defined]  # a BufferedReader or a GzipFile
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            break
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
 def fingerprint(file: BinaryIO, length: int = FINGERPRINT_BYTES_MAX) -> FileIdentity:
     """Identity from the first `length` uncompressed bytes; the file's position is kept."""
     here = file.tell()
     file.seek(0)
-    head = file.read(length)
+    head = read_there_is(file, length)
     file.seek(here)
     return FileIdentity(hashlib.sha256(head).digest(), len(head))
 
@@ -233,9 +249,9 @@ class Follower:
     def _read(self, file: BinaryIO) -> bytes:
         try:
             file.seek(self._offset)
-            return file.read(CHUNK_BYTES_MAX)
         except (EOFError, zlib.error, gzip.BadGzipFile):
-            return b""  # a compressed file that is cut short: what could be read was read
+            return b""  # it holds less than was read of it before it was cut
+        return read_there_is(file, CHUNK_BYTES_MAX)
 
     def _truncated(self, file: BinaryIO) -> bool:
         """Rule 3. A compressed file does not shrink in place."""

@@ -292,11 +292,10 @@ def _source_position(frame: Frame) -> dict[str, Any]:
 def _hint(outbox: Outbox) -> int | None:
     """Where this agent's last position stands in Kafka, as far as known."""
     try:
-        document = json.loads((outbox.folder / "published.json").read_bytes())
-    except (OSError, ValueError):
+        offset = json.loads((outbox.folder / "published.json").read_bytes())["position_offset"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    offset: int | None = document["position_offset"]
-    return offset
+    return offset if isinstance(offset, int) else None
 
 
 def _reason(error: Exception) -> str:

@@ -193,6 +193,8 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> subpr
         )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 1, "", "error: it did not end in time")
+    except OSError as error:  # not executable, or for another processor
+        return subprocess.CompletedProcess(command, 1, "", f"error: {error.strerror}")
 
 
 if __name__ == "__main__":

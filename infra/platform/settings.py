@@ -19,10 +19,16 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError as LibrarySettingsError
 
 from infra.platform.errors import SettingsError
 
 DEFAULT_FILE = Path("/etc/liucun/liucun.toml")
+
+
+def why(error: OSError | UnicodeError) -> str:
+    """What kept a file from being read, in words; never its bytes."""
+    return error.strerror or "no word why" if isinstance(error, OSError) else "it is not text in UTF-8"
 
 
 class Section(BaseModel):
@@ -91,9 +97,9 @@ class StoreUser(Section):
             return ""
         try:
             return self.password_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise SettingsError(
-                f"The password file of store user {self.user} cannot be read ({error.strerror}).",
+                f"The password file of store user {self.user} cannot be read ({why(error)}).",
                 "Check the path in clickhouse.*.password_file and its permissions.",
             ) from None
 
@@ -253,9 +259,14 @@ def load(file: Path | None = None) -> Settings:
     path = file or (Path(given) if (given := os.environ.get("LIUCUN_SETTINGS")) else None)
     if path is None and DEFAULT_FILE.is_file():
         path = DEFAULT_FILE
+    values = _read(path) if path else {}
+    _check_names(values, path)
     try:
-        values = _read(path) if path else {}
         return Settings(**values)
+    except LibrarySettingsError:
+        raise SettingsError(
+            "A setting in the environment is not valid JSON.", "Look at the names that begin with LIUCUN_ in it."
+        ) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -263,6 +274,20 @@ def load(file: Path | None = None) -> Settings:
         raise SettingsError(
             f"Setting {name} is wrong: {first['msg']}.", f"Correct it in {where}; docs/reference/settings.md lists all."
         ) from None
+
+
+def _check_names(values: dict[str, Any], path: Path | None) -> None:
+    """Sections that nobody knows, which the library would take for its own arguments, or pass over in silence."""
+    known = Settings.model_fields.keys()
+    for name in values:
+        if name not in known:
+            raise SettingsError(f"Setting {name} is wrong: there is no such section.", f"Correct it in {path}.")
+    for name in os.environ:
+        prefix, mark, _ = name.removeprefix("LIUCUN_").partition("__")
+        if name.startswith("LIUCUN_") and mark and prefix.lower() not in known:
+            raise SettingsError(
+                f"The environment sets {name}, and there is no section {prefix.lower()}.", "Correct or unset it."
+            )
 
 
 def _read(path: Path) -> dict[str, Any]:
