@@ -65,6 +65,7 @@ class FileReader:
     def __init__(self, backfill: Backfill, live: Path, done: Sequence[FileRead]) -> None:
         """`live` is the live agent's outbox folder; `done` says what earlier runs of this backfill have read."""
         self.name = backfill.source.name
+        self.readable = True
         self._skip = [*done, *(recover.files_read(live) if outbox.exists(live) else [])]
         self._files = list(backfill.files)
         self._path: Path | None = None

@@ -32,8 +32,13 @@ _LOG = logging.get("agent")
 def save(outbox: Outbox, capture: Capture) -> None:
     """Write a snapshot behind the last durable frame. The caller has synced the outbox."""
     assert outbox.durable_end == outbox.end
-    body = json.dumps({"format": 1, "frame_end": outbox.end, "capture": capture.state()}).encode()
-    write_atomically(outbox.folder / "snapshot.json", b"%08x\n" % zlib.crc32(body) + body)
+    write(outbox.folder, outbox.end, capture)
+
+
+def write(folder: Path, frame_end: int, capture: Capture) -> None:
+    """Write a snapshot that stands behind `frame_end`. OSError when the disk takes no more; the old one stays."""
+    body = json.dumps({"format": 1, "frame_end": frame_end, "capture": capture.state()}).encode()
+    write_atomically(folder / "snapshot.json", b"%08x\n" % zlib.crc32(body) + body)
 
 
 def load(folder: Path) -> tuple[int, dict[str, Any]] | None:
@@ -208,7 +213,12 @@ def _outcome(frame: Frame) -> tuple[int, bytes, int, list[bytes]]:
 
 
 def _follow_numbers(capture: Capture, frame: Frame) -> None:
-    """Lines are gone: take sequences, positions and the coverage interval from what the frame holds."""
+    """Lines are gone: take sequences, positions, ranges and the coverage interval from what the frame holds."""
+    if frame["kind"] == "CHUNK":
+        file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+        capture.remember(frame["source_name"], file, frame["from_offset"], frame["to_offset"])
+    elif frame["kind"] == "ENTERED" and frame["source_name"] not in capture.names_entered:
+        capture.names_entered.append(frame["source_name"])
     capture.next_sequence = frame["next_sequence"]
     capture.last_record_id = frame["last_record_id"]
     closed = [avro.decode(framed)[1] for framed in frame["coverage"]]

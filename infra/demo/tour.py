@@ -65,7 +65,7 @@ class Tour:
         self._say(f"1  Kafka at {stack.kafka.bootstrap_servers}, ClickHouse at 127.0.0.1:{stack.store.http_port}")
         mail = self._timed("mta", self._start_mta)
         log_path = self._home / "demo" / "mail.log" if isinstance(mail, str) else mail.mta.log_file
-        programs = Programs(self._home, stack, log_path)
+        programs = self._programs = Programs(self._home, stack, log_path)
         self._running.callback(programs.stop_all)
         self._client = connect(stack.settings().clickhouse, stack.settings().clickhouse.ops, in_database=False)
         self._running.callback(self._client.close)
@@ -75,6 +75,10 @@ class Tour:
         file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         self._say(f"   The same facts: {file}")
         return report
+
+    def stay(self) -> None:
+        """Let the agent run again, for a demo that stays up: mail to the printed address becomes records."""
+        self._programs.start("agent", "producer", "run")
 
     def close(self) -> None:
         """End everything that was started."""

@@ -272,8 +272,17 @@ def load(file: Path | None = None) -> Settings:
         name = ".".join(str(part) for part in first["loc"])
         where = f"{path} or the environment" if path else "the environment"
         raise SettingsError(
-            f"Setting {name} is wrong: {first['msg']}.", f"Correct it in {where}; docs/reference/settings.md lists all."
+            f"Setting {name} is wrong: {_words(first)}.",
+            f"Correct it in {where}; docs/reference/settings.md lists all.",
         ) from None
+
+
+def _words(error: Any) -> str:
+    """What the library says of one wrong value, for people."""
+    if error["type"] == "extra_forbidden":
+        return "there is no such setting"
+    text: str = error["msg"]
+    return text.removeprefix("Value error, ")
 
 
 def _check_names(values: dict[str, Any], path: Path | None) -> None:
