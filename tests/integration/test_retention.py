@@ -13,8 +13,9 @@ import pytest
 from consumers.batch import Message
 from consumers.insert import Store
 from consumers.splice import column_names, file
+from infra.ops.retention import Retention
 from infra.platform.clickhouse import connect
-from infra.platform.clock import DAY, HOUR, SystemClock, day_of, start_of_day
+from infra.platform.clock import DAY, HOUR, MovedClock, SystemClock, day_of, start_of_day
 from infra.platform.settings import Settings
 from schemas import avro
 from tests.pipeline import envelope, rows, run, write_settings
@@ -171,3 +172,20 @@ def test_the_store_drops_by_itself_what_the_job_did_not(fresh: Settings, conf: P
     assert _day(fresh, 64).isoformat() not in _days_left(fresh)
     assert _day(fresh, 61).isoformat() in _days_left(fresh)
     assert _kinds(fresh) == []
+
+
+def test_a_clock_set_forward_by_less_than_a_day_drops_nothing_early(fresh: Settings, tmp_path: Path) -> None:
+    """The guard lets a day pass; a drop needs the day to be due at the last agreed time too."""
+    conf = write_settings(tmp_path / "liucun.toml", fresh)
+    _store(fresh, _noon(fresh, 60))
+    assert run(conf, "retention", "confirm-clock", "--execute").returncode == 0
+    moved = fresh.model_copy(update={"ops": fresh.ops.model_copy(update={
+        "state_dir": tmp_path / "ops", "clock_difference_seconds_max": 10**6})})  # fmt: skip
+    desk = Retention(moved, MovedClock(SystemClock(), DAY - HOUR))
+    try:
+        states = {day.day: day.state for day in desk.status()}
+        assert desk.enforce(execute=True) == []
+    finally:
+        desk.close()
+    assert states[_day(fresh, 60)] in ("DUE", "WITHIN")  # DUE but for the last hour of the legal day
+    assert _day(fresh, 60).isoformat() in _days_left(fresh)
