@@ -16,6 +16,7 @@ from infra.local.stack import LocalStack
 from infra.ops.migrate import migrate_store, migrate_topics
 from infra.platform.clock import SystemClock
 from infra.platform.settings import Settings
+from tests.ledgers import RunningLedger, short_folder
 from tests.pipeline import Program, until
 
 LONG = os.environ.get("LIUCUN_LONG") == "1"
@@ -78,6 +79,22 @@ def fresh(stack: LocalStack) -> Settings:
     migrate_topics(settings, execute=True)
     group = f"test-{uuid.uuid4().hex[:12]}"
     return settings.model_copy(update={"loader": settings.loader.model_copy(update={"group_id": group})})
+
+
+@pytest.fixture
+def ledger_folder() -> Iterator[Path]:
+    """A folder with room for sockets."""
+    with short_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def ledger(ledger_folder: Path) -> Iterator[RunningLedger]:
+    """A ledger with its genesis, and its writer running."""
+    running = RunningLedger(ledger_folder)
+    running.start()
+    yield running
+    running.end()
 
 
 @pytest.fixture(autouse=True)

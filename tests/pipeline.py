@@ -58,8 +58,10 @@ class Program:
 
     running: ClassVar[list["Program"]] = []
 
-    def __init__(self, settings_file: Path, *arguments: str, kill_at: str = "", log: Path | None = None) -> None:
-        environment = child_environment(settings_file.parent)
+    def __init__(
+        self, settings_file: Path, *arguments: str, kill_at: str = "", log: Path | None = None, **more: str
+    ) -> None:
+        environment = child_environment(settings_file.parent) | more
         if kill_at:
             environment["LIUCUN_KILL_AT"] = kill_at
         self.log_path = log or settings_file.with_suffix(f".{arguments[0]}.log")
@@ -113,8 +115,8 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def rows(settings: Settings, query: str, **parameters: Any) -> list[Any]:
-    """Rows of a query as the loader's user."""
-    client = connect(settings.clickhouse, settings.clickhouse.loader)
+    """Rows of a query as the user who may see all tables: tests compare contents, which no role of the pipeline may."""
+    client = connect(settings.clickhouse, settings.clickhouse.migrator)
     try:
         return list(client.query(query, parameters=parameters).result_rows)
     finally:
@@ -158,6 +160,11 @@ def envelope(sequence: int, event_time: int, **changes: Any) -> bytes:
         **changes,
     }
     return avro.encode(avro.ENVELOPE_V1, record)
+
+
+def envelope_values() -> dict[str, Any]:
+    """The values of a record that is none in particular."""
+    return dict(_BASE)
 
 
 _BASE: dict[str, Any] = {

@@ -67,7 +67,7 @@ class Tour:
         log_path = self._home / "demo" / "mail.log" if isinstance(mail, str) else mail.mta.log_file
         programs = self._programs = Programs(self._home, stack, log_path)
         self._running.callback(programs.stop_all)
-        self._client = connect(stack.settings().clickhouse, stack.settings().clickhouse.ops, in_database=False)
+        self._client = connect(stack.settings().clickhouse, stack.settings().clickhouse.migrator, in_database=False)
         self._running.callback(self._client.close)
         report = self._timed("pipeline", lambda: self._pipeline(programs, log_path, mail))
         report["seconds"] = {name: round(seconds, 1) for name, seconds in self._seconds.items()}

@@ -88,7 +88,42 @@ RETENTION_VERIFIED = _gauge("liucun_retention_last_verified_timestamp_seconds", 
 JOB_LAST_SUCCESS = _gauge("liucun_job_last_success_timestamp_seconds", "When a job last ended well.", ["job"])
 JOB_FAILURES = _counter("liucun_job_failures", "Runs of a job that failed.", ["job"])
 CLOCK_DIFFERENCE = _gauge("liucun_store_clock_difference_seconds", "Store's clock less ours; worry above 1.")
+
+# The ledger.
+LEDGER_ENTRIES = _counter("liucun_ledger_entries", "Entries committed, by the leaf's coarse type.", ["type"])
+LEDGER_GROUP_ENTRIES = _histogram(
+    "liucun_ledger_group_entries", "Entries made durable by one group commit.", (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+)
+LEDGER_COMMIT_SECONDS = _histogram(
+    "liucun_ledger_commit_seconds",
+    "Time of one group commit; worry when most are above 0.1.",
+    (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3),
+)
+LEDGER_FAILURES = _counter(
+    "liucun_ledger_failures", "Groups that were not committed, so nothing was answered; page when it grows.", ["reason"]
+)
+LEDGER_REFUSED = _counter("liucun_ledger_refused_requests", "Connections and requests that were refused.", ["reason"])
+LEDGER_UNPUBLISHED = _gauge(
+    "liucun_ledger_unpublished_entries", "Entries committed and not yet in tiles; worry above some thousands."
+)
+LEDGER_PUBLISHED = _gauge("liucun_ledger_published_timestamp_seconds", "When the checkpoint was last published.")
+LEDGER_DISCARDED = _counter(
+    "liucun_ledger_discarded_payloads", "Payloads without a leaf that a start has discarded: never committed."
+)
 BUILD_INFO = _gauge("liucun_build_info", "1; the version is the label.", ["version"])
+
+
+# The query service.
+DESK_CALL_SECONDS = _histogram(
+    "liucun_query_call_seconds", "Time of one call, streams included.", (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30), ["method"]
+)
+DESK_REFUSALS = _counter(
+    "liucun_query_refusals", "Calls that were not answered; reasons are those of errors.md.", ["method", "reason"]
+)
+DESK_AUDIT_FAILURES = _counter(
+    "liucun_query_audit_failures", "Entries that the ledger did not commit: nothing is answered; always look."
+)
+DESK_STREAMS = _gauge("liucun_query_open_streams", "Streams of records that are open.")
 
 
 def serve(metrics: Metrics) -> None:

@@ -130,7 +130,7 @@ def test_nothing_connects_or_reads_the_clock_at_import() -> None:
         "import prometheus_client, structlog, pydantic_settings, fastavro, zoneinfo\n"
         "def no(*a, **k): raise SystemExit('at import')\n"
         "socket.socket.connect = no\n"
-        "import infra.ops.cli, producers.cli, consumers.cli\n"
+        "import infra.ops.cli, infra.ledger.cli, producers.cli, consumers.cli\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60

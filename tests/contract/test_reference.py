@@ -18,6 +18,14 @@ PROMISED = {
     "retention status": {"--settings", "--json"},
     "retention enforce": {"--settings", "--json", "--execute"},
     "retention confirm-clock": {"--settings", "--json", "--execute"},
+    "ledger init": {"--settings", "--genesis"},
+    "ledger run": {"--settings"},
+    "ledger fsck": {"--settings", "--json"},
+    "ledger erase": {"--settings", "--json", "--execute"},
+    "audit list": {"--settings", "--json"},
+    "audit show": {"--settings", "--json"},
+    "audit verify": {"--settings", "--json", "--day", "--folder"},
+    "audit export": {"--settings", "--output"},
     "ops run": {"--settings"},
     "ops clock-guard": {"--settings", "--json"},
     "doctor": {"--settings", "--json"},
@@ -27,7 +35,9 @@ PROMISED = {
     "producer run": {"--settings", "--once", "--new-outbox"},
     "producer replay": {"--mta", "--json", "--host", "--year", "--time-zone"},
 }
-UNITS = ("_total", "_seconds", "_bytes", "_records", "_days_overdue", "_transactions", "_info")
+UNITS = (
+    "_total", "_seconds", "_bytes", "_records", "_entries", "_days_overdue", "_transactions", "_info", "_streams",
+)  # fmt: skip
 
 
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
@@ -98,8 +108,14 @@ def test_nouns_are_imported_by_the_table() -> None:
 
 
 def test_what_destroys_is_a_dry_run_by_default() -> None:
-    for path in ("schema migrate", "retention enforce", "retention confirm-clock"):
+    erase = ["1", "--actor", "persons/li", "--reason", "past its term"]
+    for path, given in (
+        ("schema migrate", []),
+        ("retention enforce", []),
+        ("retention confirm-clock", []),
+        ("ledger erase", erase),
+    ):
         (option,) = [p for p in COMMANDS[path].params if p.name == "execute"]
         assert isinstance(option, click.Option)
         assert option.is_flag
-        assert COMMANDS[path].make_context(path, []).params["execute"] is False
+        assert COMMANDS[path].make_context(path, list(given)).params["execute"] is False

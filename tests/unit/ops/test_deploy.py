@@ -79,7 +79,9 @@ def test_example_has_every_section_and_only_defaults_where_it_matters() -> None:
 
 
 def test_there_is_a_unit_for_each_part() -> None:
-    assert [path.name for path in UNITS] == ["liucun-agent.service", "liucun-loader.service", "liucun-ops.service"]
+    assert [path.name for path in UNITS] == [
+        "liucun-agent.service", "liucun-ledger.service", "liucun-loader.service", "liucun-ops.service",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
@@ -95,8 +97,10 @@ def test_unit_runs_a_command_and_may_do_little_else(path: Path) -> None:
 
 def test_only_one_user_owns_a_state_folder() -> None:
     folders = [unit(path)["Service"].get("StateDirectory") for path in UNITS]
-    assert folders == ["liucun/outbox", None, "liucun/ops"]
+    assert folders == ["liucun/outbox", "liucun/ledger", None, "liucun/ops"]
     assert str(settings.Agent().outbox_dir) == "/var/lib/liucun/outbox"
+    assert str(settings.Ledger().folder) == "/var/lib/liucun/ledger"
+    assert settings.Ledger().append_socket.parent == Path("/run") / unit(UNITS[1])["Service"]["RuntimeDirectory"]
     assert str(settings.Ops().state_dir) == "/var/lib/liucun/ops"
 
 

@@ -1,0 +1,117 @@
+"""A real ledger for tests: three persons, a genesis that they signed, `liucun ledger run` as a process, and its client."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from infra.ledger import init
+from infra.ledger.client import LedgerClient, LedgerUnavailableError
+from infra.ledger.init import Person
+from infra.platform.clock import SystemClock
+from infra.platform.settings import Ledger
+from tests.pipeline import Program
+
+PERSONS = {"li": ("preparer", "operator"), "wang": ("reviewer",), "zhao": ("legal", "auditor")}
+# Fixed seeds: the same three persons in every test.
+KEYS = {name: Ed25519PrivateKey.from_private_bytes(bytes([at]) * 32) for at, name in enumerate(PERSONS, 1)}
+
+
+def ledger_settings(folder: Path, **changes: Any) -> Ledger:
+    """Settings of a ledger below `folder`, whose path must be short: sockets lie there."""
+    given: dict[str, Any] = {
+        "folder": folder / "ledger",
+        "keys_dir": folder / "keys",
+        "append_socket": folder / "a.sock",
+        "read_socket": folder / "r.sock",
+        "request_timeout_seconds": 10,
+    }
+    return Ledger(**(given | changes))
+
+
+def make_ledger(settings: Ledger, term_days: int = 1096) -> None:
+    """Genesis, three signatures, init."""
+    people = [Person(f"persons/{n}", n, r, KEYS[n].public_key().public_bytes_raw()) for n, r in PERSONS.items()]
+    found = init.new(settings, SystemClock(), "cn-1", term_days, people)
+    for name, key in KEYS.items():
+        found = init.sign(found, f"persons/{name}", key)
+    init.init(settings, SystemClock(), found)
+
+
+def ledger_section(settings: Ledger) -> str:
+    """The section for a settings file."""
+    return f"""\
+[ledger]
+folder = "{settings.folder}"
+keys_dir = "{settings.keys_dir}"
+append_socket = "{settings.append_socket}"
+read_socket = "{settings.read_socket}"
+origin = "{settings.origin}"
+append_uids = {settings.append_uids}
+read_uids = {settings.read_uids}
+request_timeout_seconds = {settings.request_timeout_seconds}
+erase_after_days_min = {settings.erase_after_days_min}
+"""
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for sockets (107 bytes), and that other users may pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="liucun-", dir=os.environ.get("LIUCUN_SHORT_TMP", "/tmp")))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class RunningLedger:
+    """`liucun ledger run` on a ledger of its own."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        """Make the ledger; nothing runs yet."""
+        self.settings = ledger_settings(folder, **changes)
+        make_ledger(self.settings)
+        self.file = folder / "ledger.toml"
+        self.file.write_text(ledger_section(self.settings))
+        self.program: Program | None = None
+        self._clients: list[LedgerClient] = []
+
+    def start(self, kill_at: str = "", **environment: str) -> Program:
+        """Start the writer and wait until it answers, or has ended."""
+        self.program = Program(self.file, "ledger", "run", kill_at=kill_at, **environment)
+        client = self.client(request_timeout_seconds=0.2)
+        deadline = time.monotonic() + 30
+        while self.program.process.poll() is None:
+            assert time.monotonic() < deadline, self.program.said()
+            try:
+                client.size()
+                break
+            except LedgerUnavailableError:
+                time.sleep(0.02)
+        client.close()
+        return self.program
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.program is not None
+        return self.program.stop()
+
+    def end(self) -> None:
+        """SIGKILL, if it still runs, before its folder is taken away; its clients are closed."""
+        for client in self._clients:
+            client.close()
+        if self.program is not None and self.program.process.poll() is None:
+            self.program.kill()
+
+    def client(self, **changes: Any) -> LedgerClient:
+        """A client of it, closed by `end`."""
+        client = LedgerClient(self.settings.model_copy(update=changes))
+        self._clients.append(client)
+        return client
