@@ -83,18 +83,19 @@ def fresh(stack: LocalStack) -> Settings:
 
 @pytest.fixture
 def ledger_folder() -> Iterator[Path]:
-    """A folder with room for sockets."""
+    """A folder with room for sockets; ledgers that were made meanwhile are ended before it goes."""
     with short_folder() as folder:
         yield folder
+        while RunningLedger.made:
+            RunningLedger.made.pop().end()
 
 
 @pytest.fixture
-def ledger(ledger_folder: Path) -> Iterator[RunningLedger]:
+def ledger(ledger_folder: Path) -> RunningLedger:
     """A ledger with its genesis, and its writer running."""
     running = RunningLedger(ledger_folder)
     running.start()
-    yield running
-    running.end()
+    return running
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -16,20 +16,20 @@ from infra.ledger.client import LedgerClient, LedgerUnavailableError
 from infra.ledger.init import Person
 from infra.platform.clock import SystemClock
 from infra.platform.settings import Ledger
-from tests.pipeline import Program
+from tests.pipeline import LIUCUN, Program
 
 PERSONS = {"li": ("preparer", "operator"), "wang": ("reviewer",), "zhao": ("legal", "auditor")}
 # Fixed seeds: the same three persons in every test.
 KEYS = {name: Ed25519PrivateKey.from_private_bytes(bytes([at]) * 32) for at, name in enumerate(PERSONS, 1)}
 
 
-def ledger_settings(folder: Path, **changes: Any) -> Ledger:
-    """Settings of a ledger below `folder`, whose path must be short: sockets lie there."""
+def ledger_settings(home: Path, **changes: Any) -> Ledger:
+    """Settings of a ledger below `home`, whose path must be short: sockets lie there."""
     given: dict[str, Any] = {
-        "folder": folder / "ledger",
-        "keys_dir": folder / "keys",
-        "append_socket": folder / "a.sock",
-        "read_socket": folder / "r.sock",
+        "folder": home / "ledger",
+        "keys_dir": home / "keys",
+        "append_socket": home / "a.sock",
+        "read_socket": home / "r.sock",
         "request_timeout_seconds": 10,
     }
     return Ledger(**(given | changes))
@@ -72,20 +72,23 @@ def short_folder() -> Iterator[Path]:
 
 
 class RunningLedger:
-    """`liucun ledger run` on a ledger of its own."""
+    """`liucun ledger run` on a ledger of its own. What a test leaves running is ended behind it (conftest)."""
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
-        """Make the ledger; nothing runs yet."""
-        self.settings = ledger_settings(folder, **changes)
+    made: ClassVar[list["RunningLedger"]] = []
+
+    def __init__(self, home: Path, **changes: Any) -> None:
+        """Make the ledger below `home`, where the settings file is written too; nothing runs yet."""
+        self.settings = ledger_settings(home, **changes)
         make_ledger(self.settings)
-        self.file = folder / "ledger.toml"
+        self.file = home / "ledger.toml"
         self.file.write_text(ledger_section(self.settings))
         self.program: Program | None = None
         self._clients: list[LedgerClient] = []
+        self.made.append(self)
 
-    def start(self, kill_at: str = "", **environment: str) -> Program:
+    def start(self, kill_at: str = "", command: tuple[str, ...] = (LIUCUN,), **environment: str) -> Program:
         """Start the writer and wait until it answers, or has ended."""
-        self.program = Program(self.file, "ledger", "run", kill_at=kill_at, **environment)
+        self.program = Program(self.file, "ledger", "run", kill_at=kill_at, command=command, **environment)
         client = self.client(request_timeout_seconds=0.2)
         deadline = time.monotonic() + 30
         while self.program.process.poll() is None:
@@ -107,6 +110,7 @@ class RunningLedger:
         """SIGKILL, if it still runs, before its folder is taken away; its clients are closed."""
         for client in self._clients:
             client.close()
+        self._clients.clear()
         if self.program is not None and self.program.process.poll() is None:
             self.program.kill()
 

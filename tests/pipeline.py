@@ -59,14 +59,21 @@ class Program:
     running: ClassVar[list["Program"]] = []
 
     def __init__(
-        self, settings_file: Path, *arguments: str, kill_at: str = "", log: Path | None = None, **more: str
+        self,
+        settings_file: Path,
+        *arguments: str,
+        kill_at: str = "",
+        log: Path | None = None,
+        command: tuple[str, ...] = (),
+        **more: str,
     ) -> None:
+        """`more`: environment; `command`: what is run instead of `liucun`."""
         environment = child_environment(settings_file.parent) | more
         if kill_at:
             environment["LIUCUN_KILL_AT"] = kill_at
         self.log_path = log or settings_file.with_suffix(f".{arguments[0]}.log")
         self._log = self.log_path.open("ab")
-        command = [LIUCUN, *arguments, "--settings", str(settings_file)]
+        command = (*(command or (LIUCUN,)), *arguments, "--settings", str(settings_file))
         self.process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
         self.running.append(self)
 

@@ -205,7 +205,6 @@ def test_a_user_who_is_named_may_append_and_not_read_or_erase(ledger_folder: Pat
     assert erased["reason"] == "ERASURE_REFUSED"
     answer = as_user(NOBODY, lambda: raw(ledger.settings.read_socket, frames.encode({"op": "size"})))
     assert json.loads(answer[4:])["reason"] == "NOT_ALLOWED"
-    ledger.end()
 
 
 @pytest.mark.parametrize(
@@ -240,7 +239,6 @@ def test_a_slow_client_is_cut_off_and_disturbs_nobody(ledger_folder: Path) -> No
         connection.settimeout(5)
         assert connection.recv(1) == b""
         connection.close()
-    ledger.end()
 
 
 def test_a_client_that_takes_no_answer_is_cut_off(ledger_folder: Path) -> None:
@@ -256,7 +254,6 @@ def test_a_client_that_takes_no_answer_is_cut_off(ledger_folder: Path) -> None:
         with pytest.raises(OSError):  # noqa: PT011  (reset or broken pipe, as it comes)
             greedy.sendall(frames.encode({"op": "read", "start": 0, "limit": 1000}) * 100_000)
         assert client.size() == 13
-    ledger.end()
 
 
 def test_connections_have_a_bound(ledger: RunningLedger) -> None:
