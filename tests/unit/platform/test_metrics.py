@@ -72,7 +72,7 @@ def test_buckets_grow() -> None:
 
 
 def test_labels_are_words_of_closed_sets() -> None:
-    allowed = {"source", "reason", "topic", "partition", "job", "version"}
+    allowed = {"source", "reason", "topic", "partition", "job", "version", "method", "type"}
     assert {label for metric in metrics.CATALOGUE for label in metric._labelnames} == allowed
 
 
