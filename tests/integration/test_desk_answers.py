@@ -9,7 +9,6 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from liucun.authorization.v1 import authorization_pb2
 from liucun.lookup.v1 import lookup_pb2
 
 from infra.platform.clock import DAY
@@ -21,7 +20,7 @@ from query_service.wire import field_groups
 from tests import desk as kit
 from tests.desk import AGENCY, OFFICER, RunningDesk
 from tests.pipeline import until
-from tests.places import ALICE, Place, ask, cancel, create, entry_of, last, reason, revoke_agency, revoke_person
+from tests.places import ALICE, Place, ask, cancel, create, entry_of, last, reason, revoke_person
 
 
 def test_order_of_entries_and_reads(place: Place, desk: RunningDesk, officer: Client) -> None:
@@ -94,33 +93,6 @@ def test_validation_is_logged_and_reads_nothing(place: Place, desk: RunningDesk,
 
 
 # Streams.
-
-
-@pytest.mark.parametrize("what", ["authorization", "agency", "cancel", "clock"])
-def test_stream_ends_within_a_second_or_two(place: Place, desk: RunningDesk, officer: Client, what: str) -> None:
-    """Revoked, cancelled or expired while a slow reader reads: it gets the reason, and no `done`."""
-    place.store.count = 20_000
-    scope = kit.instrument().scope
-    scope.max_hits = 50_000
-    one = kit.approved(desk, scope=scope)
-    lookup = ask(officer, one)
-    messages = officer.stream(lookup.name)
-    next(messages)
-    if what == "authorization":
-        request = authorization_pb2.RevokeAuthorizationRequest(name=one.name, reason="withdrawn")
-        officer.call(officer.authorizations.RevokeAuthorization, request)
-    elif what == "agency":
-        revoke_agency(desk)
-    elif what == "cancel":
-        cancel(officer, lookup.name)
-    else:
-        place.clock.by = 100 * DAY
-    time.sleep(1.2)
-    expected = {
-        "authorization": "AUTHORIZATION_REVOKED", "agency": "NOT_ENROLLED", "cancel": "LOOKUP_CANCELLED",
-        "clock": "CERTIFICATE_INVALID",
-    }  # fmt: skip
-    assert reason(lambda: list(messages)) in (expected[what], "CANCELLED")
 
 
 def test_stream_that_nobody_reads_is_ended(place: Place, desk: RunningDesk, officer: Client) -> None:
