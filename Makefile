@@ -38,7 +38,8 @@ reference: setup  ## write docs/reference anew from the code
 	@$(BIN)/python -m query_service.reference
 
 bench: setup  ## measurements; alone on the machine
-	@$(BIN)/python -m benchmarks.ship --json
+	@$(BIN)/python -m benchmarks.ship
+	@$(BIN)/python -m benchmarks.load
 
 clean:  ## remove what runs left behind (not the virtual environment)
 	@rm -rf var

@@ -4,11 +4,12 @@ So `liucun verify` from a bare wheel imports neither Kafka nor ClickHouse, and a
 installed is one sentence, not a traceback.
 """
 
+import errno
 import importlib
 import os
 import sys
 from importlib.metadata import version
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -81,11 +82,21 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(1)  # the reader of our output has gone
-    except Exception as error:
-        if os.environ.get("LIUCUN_TRACEBACK"):
-            raise
-        click.echo(
-            f"error: a fault in Liucun itself ({type(error).__name__}); LIUCUN_TRACEBACK=1 shows where. Please report.",
-            err=True,
-        )
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            _fault(error)
+        click.echo("error: A disk is full. Free some space on it and try again; what is stored stays.", err=True)
         sys.exit(1)
+    except Exception as error:
+        _fault(error)
+
+
+def _fault(error: Exception) -> NoReturn:
+    """What nobody has thought of."""
+    if os.environ.get("LIUCUN_TRACEBACK"):
+        raise error
+    click.echo(
+        f"error: a fault in Liucun itself ({type(error).__name__}); LIUCUN_TRACEBACK=1 shows where. Please report.",
+        err=True,
+    )
+    sys.exit(1)

@@ -133,8 +133,9 @@ def serve(metrics: Metrics) -> None:
         return
     try:
         start_http_server(metrics.port, metrics.host, REGISTRY)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no host name"
         raise SettingsError(
-            f"/metrics cannot listen on {metrics.host}:{metrics.port} ({error.strerror}).",
+            f"/metrics cannot listen on {metrics.host}:{metrics.port} ({reason}).",
             "Set metrics.port to a free port, or to 0 for no page.",
         ) from None
