@@ -1,0 +1,1 @@
+"""Measurements; alone on the machine."""
