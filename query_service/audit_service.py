@@ -24,7 +24,7 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         found = self._desk.audit.read(index, 1) if index < self._desk.audit.size() else []
         if not found:
             raise DeskError("NOT_FOUND")
-        self._say(call, index, 1)
+        self._say(call, "show", index, 1)
         return pb.GetAuditEntryResponse(audit_entry=_message(found[0]))
 
     def ListAuditEntries(self, request: pb.ListAuditEntriesRequest, call: Call) -> pb.ListAuditEntriesResponse:  # noqa: N802
@@ -33,7 +33,7 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         start = self._desk.pages.position(request.page_token, "audit", size)
         total = self._desk.audit.size()
         found = self._desk.audit.read(start, size) if start < total else []
-        self._say(call, start, len(found))
+        self._say(call, "list", start, len(found))
         end = start + len(found)
         return pb.ListAuditEntriesResponse(
             audit_entries=[_message(one) for one in found],
@@ -44,8 +44,10 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         """The newest signed note; public by its nature."""
         return pb.GetCheckpointResponse(checkpoint=self._desk.audit.checkpoint())
 
-    def _say(self, call: Call, start: int, count: int) -> None:
-        self._desk.audit.append("LEDGER_READ", call.caller.actor, first_index=start, entry_count=count)
+    def _say(self, call: Call, purpose: str, start: int, count: int) -> None:
+        """The same members as `liucun audit` writes."""
+        members = {"only_kind": None} if purpose == "list" else {}
+        self._desk.audit.append("LEDGER_READ", call.caller.actor, purpose=purpose, start=start, limit=count, **members)
         call.recorded = True
 
 

@@ -78,8 +78,9 @@ class Door:
             elif len(self._connections) > CONNECTIONS_MAX:
                 await self._refuse(reader, writer, "TOO_MANY_CONNECTIONS", f"{CONNECTIONS_MAX} connections are open.")
             else:
-                while await self._one(peer, reader, writer):
-                    pass
+                async with asyncio.timeout(None) as guard:
+                    while await self._one(peer, reader, writer, guard):
+                        pass
         except (OSError, asyncio.IncompleteReadError, TimeoutError, asyncio.CancelledError):
             pass  # gone, too slow, or the ledger stops: there is nobody to tell
         except Exception as error:  # one request must not end the others
@@ -89,22 +90,28 @@ class Door:
             self._connections.discard(task)
             writer.close()
 
-    async def _one(self, peer: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its answer; whether the connection goes on."""
-        async with asyncio.timeout(IDLE_SECONDS_MAX):
-            first = await reader.readexactly(1)
-        async with asyncio.timeout(self._seconds_max):
-            length = int.from_bytes(first + await reader.readexactly(LENGTH_BYTES - 1), "big")
-            if length > FRAME_BYTES_MAX:
-                await self._refuse(reader, writer, "FRAME_TOO_LONG", f"A frame has at most {FRAME_BYTES_MAX} bytes.")
-                return False
-            body = await reader.readexactly(length)
+    async def _one(
+        self, peer: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guard: asyncio.Timeout
+    ) -> bool:
+        """One request and its answer; whether the connection goes on. `guard` ends a wait that has become too long."""
+        clock = asyncio.get_running_loop().time
+        guard.reschedule(clock() + IDLE_SECONDS_MAX)
+        first = await reader.readexactly(1)
+        guard.reschedule(clock() + self._seconds_max)
+        length = int.from_bytes(first + await reader.readexactly(LENGTH_BYTES - 1), "big")
+        if length > FRAME_BYTES_MAX:
+            await self._refuse(reader, writer, "FRAME_TOO_LONG", f"A frame has at most {FRAME_BYTES_MAX} bytes.")
+            return False
+        body = await reader.readexactly(length)
+        guard.reschedule(None)  # the disk may take its time
         try:
             request = frames.decode(body)
         except FrameError as error:
             await self._refuse(reader, writer, "FRAME_MALFORMED", f"Not a request: {error}.")
             return False
-        await self._send(writer, await self._answer(peer, request))
+        answer = await self._answer(peer, request)
+        guard.reschedule(clock() + self._seconds_max)
+        await self._send(writer, answer)
         return True
 
     async def _answer(self, peer: int, request: dict[str, Any]) -> dict[str, Any]:
@@ -121,17 +128,16 @@ class Door:
         """Say why, and take what was sent meanwhile: a socket closed on unread bytes would lose the answer."""
         metrics.LEDGER_REFUSED.labels(reason).inc()
         _LOG.warning("refused", socket=self._path.name, reason=reason)
-        await self._send(writer, {"ok": False, "reason": reason, "message": message})
-        writer.write_eof()
         async with asyncio.timeout(REFUSED_SECONDS_MAX):
+            await self._send(writer, {"ok": False, "reason": reason, "message": message})
+            writer.write_eof()
             left = FRAME_BYTES_MAX
             while left > 0 and (data := await reader.read(left)):
                 left -= len(data)
 
     async def _send(self, writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
         writer.write(frames.encode(answer))
-        async with asyncio.timeout(self._seconds_max):
-            await writer.drain()
+        await writer.drain()
 
 
 def _uid(writer: asyncio.StreamWriter) -> int:

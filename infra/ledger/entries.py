@@ -50,7 +50,7 @@ def prepare(
 
 def time_text(moment: int) -> str:
     """RFC 3339, UTC, six decimals: one form for one moment."""
-    return to_datetime(moment).strftime(_TIME)
+    return to_datetime(moment).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def time_of(text: str) -> int:

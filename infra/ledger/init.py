@@ -121,10 +121,10 @@ def init(settings: Ledger, clock: Clock, found: Genesis) -> Checkpoint:
             wrapping = key_files.make_wrapping_key(settings.keys_dir)
         reached("ledger.keys_made")
         members: dict[str, Any] = {"statement": found.statement, "signatures": found.signatures}
-        request_id, salt = os.urandom(payloads.REQUEST_ID_BYTES), os.urandom(leaf.SALT_BYTES)
+        request_id, secret = os.urandom(payloads.REQUEST_ID_BYTES), os.urandom(payloads.SECRET_BYTES)
         entry = prepare(clock.now(), request_id, "GENESIS", ACTOR, members, own=True)
-        record = payloads.seal(wrapping, 0, request_id, salt, entry.payload)
-        one = leaf.encode(KINDS["GENESIS"], leaf.commitment(salt, entry.payload))
+        record = payloads.seal(wrapping, 0, request_id, secret, entry.payload)
+        one = leaf.encode(KINDS["GENESIS"], leaf.commitment(secret[: leaf.SALT_BYTES], entry.payload))
         for name, per_file, data in (
             (payloads.FOLDER, payloads.PER_FILE, record),
             (leaves.FOLDER, leaves.PER_FILE, leaves.encode(0, one)),

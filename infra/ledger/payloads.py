@@ -32,6 +32,7 @@ KEPT: Final = ord("K")
 ERASED: Final = ord("E")
 HEAD: Final = Struct(">BBI16s4s")
 _VERSION: Final = 1
+SECRET_BYTES: Final = SALT_BYTES + 32
 _WRAPPED_BYTES: Final = 40
 _TAG_BYTES: Final = 16
 # The key is used once, so a fixed nonce is never used twice under it.
@@ -69,9 +70,9 @@ class Record:
             raise PayloadError("an erased payload is still there")
 
 
-def seal(wrapping_key: bytes, index: int, request_id: bytes, salt: bytes, payload: bytes) -> bytes:
-    """A record. The payload's key is made here and is nowhere else."""
-    key = os.urandom(32)
+def seal(wrapping_key: bytes, index: int, request_id: bytes, secret: bytes, payload: bytes) -> bytes:
+    """A record. `secret`: 32 random bytes of salt and 32 of key, which are used here and are nowhere else."""
+    salt, key = secret[:SALT_BYTES], secret[SALT_BYTES:]
     body = aes_key_wrap(wrapping_key, key) + AESGCM(key).encrypt(_NONCE, salt + payload, _bound(index, request_id))
     return _record(KEPT, request_id, body)
 

@@ -5,7 +5,7 @@
 
 import os
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -100,13 +100,15 @@ class Store:
         state = self._state
         placed: OrderedDict[bytes, int] = OrderedDict()
         records, new_leaves = [], []
+        random = os.urandom(payloads.SECRET_BYTES * len(group))
         for entry in group:
             if entry.request_id in state.requests or entry.request_id in placed:
                 continue
             index = state.tree.size + len(placed)
-            salt = os.urandom(leaf.SALT_BYTES)
-            records.append(payloads.seal(self._keys.wrapping, index, entry.request_id, salt, entry.payload))
-            new_leaves.append(leaf.encode(entry.type_byte, leaf.commitment(salt, entry.payload)))
+            secret = random[payloads.SECRET_BYTES * len(placed) :][: payloads.SECRET_BYTES]
+            records.append(payloads.seal(self._keys.wrapping, index, entry.request_id, secret, entry.payload))
+            committed = leaf.commitment(secret[: leaf.SALT_BYTES], entry.payload)
+            new_leaves.append(leaf.encode(entry.type_byte, committed))
             placed[entry.request_id] = index
         known = {entry.request_id: state.requests.get(entry.request_id, -1) for entry in group} | placed
         if placed:
@@ -116,8 +118,8 @@ class Store:
                     state.tree.append(one)
                 self.head = self._signed()
             self._remember(placed)
-            for one in new_leaves:
-                metrics.LEDGER_ENTRIES.labels(TYPE_NAMES[one[1]]).inc()
+            for type_byte, count in Counter(one[1] for one in new_leaves).items():
+                metrics.LEDGER_ENTRIES.labels(TYPE_NAMES[type_byte]).inc(count)
             reached("ledger.signed")
         return [known[entry.request_id] for entry in group]
 

@@ -11,13 +11,14 @@ from infra.proof.errors import CanonicalError
 
 INTEGER_MAX: Final = 2**53 - 1
 DEPTH_MAX: Final = 32
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def encode(value: Any) -> bytes:
     """The canonical bytes. CanonicalError for a value that has none."""
     try:
         ordered = _ordered(value, DEPTH_MAX)
-        return json.dumps(ordered, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+        return _ENCODER.encode(ordered).encode("utf-8")
     except UnicodeEncodeError:
         raise CanonicalError("a text holds half of a surrogate pair") from None
 
@@ -48,7 +49,9 @@ def _ordered(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise CanonicalError("a key is not a text")
-        return {key: _ordered(value[key], depth - 1) for key in sorted(value, key=_units)}
+        # Below U+D800 the order of code points, Python's own, is that of code units.
+        keys = sorted(value) if all(map(str.isascii, value)) else sorted(value, key=_units)
+        return {key: _ordered(value[key], depth - 1) for key in keys}
     raise CanonicalError(f"a {type(value).__name__} has no canonical form")
 
 

@@ -13,6 +13,7 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -75,11 +76,11 @@ class Signer:
     @property
     def verifier(self) -> Verifier:
         """The public half."""
-        return Verifier(self.name, Ed25519PrivateKey.from_private_bytes(self.seed).public_key().public_bytes_raw())
+        return _verifier(self.name, self.seed)
 
     def sign(self, message: bytes) -> bytes:
         """An Ed25519 signature."""
-        return Ed25519PrivateKey.from_private_bytes(self.seed).sign(message)
+        return _private(self.seed).sign(message)
 
     def encode(self) -> str:
         """The text form, with the secret in it."""
@@ -102,6 +103,17 @@ class Signer:
         if found.encode() != text:
             raise NoteError("the key's id is not that of its name and bytes")
         return found
+
+
+@lru_cache(maxsize=4)
+def _private(seed: bytes) -> Ed25519PrivateKey:
+    """Making one costs more than a signature."""
+    return Ed25519PrivateKey.from_private_bytes(seed)
+
+
+@lru_cache(maxsize=4)
+def _verifier(name: str, seed: bytes) -> Verifier:
+    return Verifier(name, _private(seed).public_key().public_bytes_raw())
 
 
 def sign(text: str, *signers: Signer) -> str:

@@ -181,7 +181,7 @@ def test_leaves_over_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def sealed(index: int = 7, payload: bytes = b'{"kind":"REFUSED"}') -> bytes:
     """A record."""
-    return payloads.seal(WRAPPING, index, b"r" * 16, b"s" * 32, payload)
+    return payloads.seal(WRAPPING, index, b"r" * 16, b"s" * 32 + os.urandom(32), payload)
 
 
 def test_payloads_there_and_back() -> None:

@@ -24,7 +24,7 @@ def seal(settings: Ledger, index: int) -> tuple[bytes, bytes]:
     """A payload record and the leaf that belongs to it."""
     keys = load(settings.keys_dir, settings.origin)
     salt, payload = bytes(32), b'{"actor":"x","kind":"REFUSED","time":"2026-01-01T00:00:00.000000Z"}'
-    record = payloads.seal(keys.wrapping, index, os.urandom(16), salt, payload)
+    record = payloads.seal(keys.wrapping, index, os.urandom(16), salt + os.urandom(32), payload)
     return record, leaf.encode(KINDS["REFUSED"], leaf.commitment(salt, payload))
 
 

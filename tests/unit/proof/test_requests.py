@@ -11,7 +11,7 @@ from infra.proof import canonical, requests, statements
 from tests.contract.test_size import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "spec" / "proof-formats.md").read_text(encoding="utf-8")
-SECTION = PAGE[PAGE.index("## Requests, signatures, records") :]
+SECTION = PAGE[PAGE.index("## 10. Requests, records and segments") :]
 DOCUMENT, STATEMENT = (json.loads(text) for text in re.findall(r"```json\n(.*?)\n```", SECTION, re.DOTALL)[:2])
 ROWS = dict(re.findall(r"^\| (.+?) \| `([0-9a-f]{64})` \|$", SECTION, re.MULTILINE))
 KEY = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
