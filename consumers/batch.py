@@ -75,9 +75,8 @@ class Gathering:
 
     def take(self, bounds: Loader) -> Batch:
         """The batch, within its bounds; what is beyond them stays."""
-        count = len(self.messages)
         if self.until is None:
-            count = min(count, bounds.batch_records_max)
+            count = self._within(bounds)
         else:
             count = sum(message.offset <= self.until for message in self.messages)
         taken, self.messages = self.messages[:count], self.messages[count:]
@@ -85,6 +84,15 @@ class Gathering:
         self.begun = time.monotonic()
         self.until = None
         return Batch(self.partition, taken)
+
+    def _within(self, bounds: Loader) -> int:
+        """How many messages stay within both bounds; at least one."""
+        size = 0
+        for count, message in enumerate(self.messages[: bounds.batch_records_max]):
+            size += len(message.value)
+            if count and size > bounds.batch_bytes_max:
+                return count
+        return min(len(self.messages), bounds.batch_records_max)
 
 
 @dataclass(frozen=True, slots=True)

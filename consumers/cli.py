@@ -55,7 +55,7 @@ def lag(file: Path | None, as_json: bool) -> None:
     for row in rows:
         click.echo(
             f"{row['topic']}/{row['partition']}: {row['lag_records']} records, oldest {row['lag_seconds']} s, "
-            f"committed {row['committed']} of {row['end']}"
+            f"committed {'nothing' if row['committed'] is None else row['committed']} of {row['end']}"
         )
 
 

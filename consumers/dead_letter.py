@@ -7,7 +7,7 @@ topic's own retention ends first; so no address outlives the law here.
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -70,19 +70,19 @@ class DeadLetters:
         self._recent: dict[Partition, deque[tuple[int, int]]] = {}
         self._run: dict[Partition, int] = {}
 
-    def check(self, partition: Partition, count: int, excluded: list[tuple[Message, str]]) -> None:
-        """Count a batch of `count` messages. DeadLetterLimitError when dead letters are no accident any more.
+    def check(self, partition: Partition, offsets: Sequence[int], excluded: list[tuple[Message, str]]) -> None:
+        """Count a batch with these offsets. DeadLetterLimitError when dead letters are no accident any more.
 
         The ratio counts over the last LIMIT_WINDOW_MESSAGES messages, so a single one in a quiet topic stops nothing.
         """
-        dead = sum(reason != PAST_RETENTION for _, reason in excluded)
-        run = self._run.get(partition, 0) + dead if dead == count else dead
-        self._run[partition] = run if dead == count else 0
+        letters = {message.offset for message, reason in excluded if reason != PAST_RETENTION}
+        run = self._longest_run(partition, offsets, letters)
+        count, dead = len(offsets), len(letters)
         recent = self._recent.setdefault(partition, deque())
         recent.append((count, dead))
         while len(recent) > 1 and sum(messages for messages, _ in recent) - recent[0][0] >= LIMIT_WINDOW_MESSAGES:
             recent.popleft()
-        window_dead = sum(letters for _, letters in recent)
+        window_dead = sum(dead for _, dead in recent)
         window = max(sum(messages for messages, _ in recent), LIMIT_WINDOW_MESSAGES)
         if run > self._bounds.dead_letter_run_max or window_dead > self._bounds.dead_letter_ratio_max * window:
             raise DeadLetterLimitError(
@@ -91,6 +91,15 @@ class DeadLetters:
                 "See `liucun consumer dead-letter list`; mend the cause, or raise loader.dead_letter_ratio_max or "
                 "loader.dead_letter_run_max. Nothing of this batch was committed.",
             )
+
+    def _longest_run(self, partition: Partition, offsets: Sequence[int], letters: set[int]) -> int:
+        """Dead letters one after another, counted on from the batch before."""
+        run = longest = self._run.get(partition, 0) if letters else 0
+        for offset in offsets if letters else ():
+            run = run + 1 if offset in letters else 0
+            longest = max(longest, run)
+        self._run[partition] = run
+        return longest
 
     def write(self, letters: list[dict[str, Any]]) -> None:
         """Write and wait until the brokers have them all. UnreachableError when they do not take them in time."""

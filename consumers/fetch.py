@@ -105,8 +105,12 @@ class Fetcher:
         )
 
     def next_batch(self) -> Fetched | None:
-        """A closed batch; None when none is ready within CONSUME_SECONDS."""
-        for message in self._consumer.consume(CONSUME_MESSAGES_MAX, CONSUME_SECONDS):
+        """A closed batch; None when none is ready within CONSUME_SECONDS. UnreachableError when Kafka is away."""
+        try:
+            messages = self._consumer.consume(CONSUME_MESSAGES_MAX, CONSUME_SECONDS)
+        except KafkaException as error:  # from a callback: where to go on could not be asked
+            raise _away(error) from None
+        for message in messages:
             self._take(message)
         now = time.monotonic()
         held = sum(assigned.gathering.size_bytes for assigned in self._assigned.values())
@@ -148,8 +152,20 @@ class Fetcher:
             self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
 
     def drop(self, partition: Partition) -> None:
-        """Forget a partition that was lost."""
+        """Let a partition go whose batch could not be committed; if it is still ours, begin with it again.
+
+        While a group rebalances, Kafka takes no commits, also not for partitions that stay where they are, and no
+        callback tells of those. UnreachableError when Kafka does not say where to go on.
+        """
         self._assigned.pop(partition, None)
+        here = TopicPartition(partition.topic, partition.number)
+        try:
+            if here in self._consumer.assignment():
+                (position,) = self._consumer.committed([here], timeout=self._timeout)
+                self._assigned[partition] = self._begin(self._consumer, partition, position)
+                self._consumer.seek(TopicPartition(partition.topic, partition.number, position.offset))
+        except KafkaException as error:
+            raise _away(error) from None
 
     def is_ours(self, partition: Partition) -> bool:
         """Whether the partition is assigned to this loader, as far as it knows."""
@@ -243,6 +259,12 @@ class Fetcher:
             self._assigned.pop(Partition(position.topic, position.partition), None)
         consumer.incremental_unassign(partitions)
         _LOG.info("revoked", partitions=[f"{position.topic}/{position.partition}" for position in partitions])
+
+
+def _away(error: KafkaException) -> UnreachableError:
+    return UnreachableError(
+        f"Kafka did not say where a partition goes on ({error.args[0].name()}).", "Nothing is lost; start again."
+    )
 
 
 def topic_epochs(admin: AdminClient, topics: list[str], timeout: float) -> dict[str, bytes]:

@@ -58,8 +58,12 @@ def from_metadata(text: str | None) -> Intent | None:
         return None
     try:
         values = json.loads(text)
-        if values["v"] != 1:
-            raise ValueError("version")
+        if values["v"] != 1 or values["layout"] != LAYOUT:
+            raise ValueError(f"version {values['v']}, layout {values['layout']}")
+        numbers = [values[name] for name in ("first", "last", "count", "decided_at")]
+        reasons = [reason for _, reason in values["refused"]]
+        if not all(type(number) is int for number in (*numbers, *reasons)) or any(reason < 0 for reason in reasons):
+            raise ValueError("a value that is no number")
         first = values["first"]
         return Intent(
             topic_epoch=bytes.fromhex(values["epoch"]),
@@ -71,5 +75,5 @@ def from_metadata(text: str | None) -> Intent | None:
             layout=values["layout"],
             refused={first + offset: _REASONS[reason] for offset, reason in values["refused"]},
         )
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"not an intent ({type(error).__name__})") from None

@@ -17,7 +17,7 @@ def lag(settings: Settings, clock: Clock) -> list[dict[str, Any]]:
 
     The commit of a batch in hand stands at its first offset, so it counts as not loaded. UnreachableError.
     """
-    config = consumer_config(settings.kafka, "liucun-lag", settings.loader.group_id)
+    config = consumer_config(settings.kafka, "liucun-lag", settings.loader.group_id) | {"enable.partition.eof": True}
     timeout = settings.kafka.request_timeout_seconds
     consumer = Consumer(config, logger=LIBRARY_LOG)
     out: list[dict[str, Any]] = []
@@ -40,24 +40,28 @@ def _of(consumer: Consumer, position: TopicPartition, clock: Clock, timeout: flo
     low, high = consumer.get_watermark_offsets(position, timeout=timeout)
     committed = position.offset if position.offset >= 0 else None
     start = low if committed is None else max(committed, low)
-    age = _age(consumer, position, start, high, clock, timeout) if start < high else 0.0
-    metrics.LAG_RECORDS.labels(position.topic, position.partition).set(high - start)
+    age = _age(consumer, position, start, high, clock, timeout) if start < high else None
+    behind = 0 if age is None else high - start
+    age = age or 0.0
+    metrics.LAG_RECORDS.labels(position.topic, position.partition).set(behind)
     metrics.LAG_SECONDS.labels(position.topic, position.partition).set(age)
     return {
         "topic": position.topic,
         "partition": position.partition,
         "committed": committed,
         "end": high,
-        "lag_records": high - start,
+        "lag_records": behind,
         "lag_seconds": round(age, 3),
     }
 
 
-def _age(consumer: Consumer, position: TopicPartition, start: int, high: int, clock: Clock, timeout: float) -> float:
-    """Age of the first message at or behind `start`; 0 when only control records stand there."""
+def _age(
+    consumer: Consumer, position: TopicPartition, start: int, high: int, clock: Clock, timeout: float
+) -> float | None:
+    """Age of the first message at or behind `start`; None when only control records of transactions stand there."""
     consumer.assign([TopicPartition(position.topic, position.partition, start)])
     message = consumer.poll(min(timeout, 2.0))
     consumer.unassign()
     if message is None or message.error() is not None or (message.offset() or 0) >= high:
-        return 0.0
+        return None
     return max(0.0, clock.now() / SECOND - message.timestamp()[1] / 1000)

@@ -184,7 +184,7 @@ class Loader:
 
     def _write_dead_letters(self, batch: Batch, intent: Intent, judged: Judged) -> None:
         """Step 5. Past retention there is none: its payload is kept nowhere."""
-        self._dead_letters.check(batch.partition, len(batch.messages), judged.excluded)
+        self._dead_letters.check(batch.partition, [message.offset for message in batch.messages], judged.excluded)
         self._dead_letters.write(
             [
                 record(

@@ -14,6 +14,7 @@ from consumers.insert import Store
 from consumers.load import STREAMS
 from infra.platform.clickhouse import Client
 from infra.platform.clock import SECOND, SystemClock
+from infra.platform.errors import SettingsError
 from infra.platform.settings import Settings
 from schemas import avro, columns
 
@@ -23,7 +24,7 @@ _WINDOW: Final = re.compile(r"non_replicated_deduplication_window = (\d+)")
 
 
 def check(store: Store, settings: Settings) -> None:
-    """All four; StoreNotReadyError at the first that fails."""
+    """All four; StoreNotReadyError, or SettingsError for 3, at the first that fails."""
     database = settings.clickhouse.database
     for stream in STREAMS:
         _check_columns(store, database, stream.table)
@@ -71,7 +72,7 @@ def _check_legal(store: Store, settings: Settings) -> None:
     wanted = {"legal_zone": settings.legal.zone, "retention_days": str(settings.legal.retention_days)}
     for name, value in wanted.items():
         if parameters.get(name) != value:
-            raise StoreNotReadyError(
+            raise SettingsError(
                 f"The store was made with {name} = {parameters.get(name)}, the settings say {value}.",
                 "Correct legal.* in the settings.",
             )

@@ -4,11 +4,12 @@ So `liucun verify` from a bare wheel imports neither Kafka nor ClickHouse, and a
 installed is one sentence, not a traceback.
 """
 
+import errno
 import importlib
 import os
 import sys
 from importlib.metadata import version
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -22,6 +23,12 @@ NOUNS: Final[dict[str, tuple[str, str, str]]] = {
     "retention": ("infra.ops.cli:retention", "ops", "Sixty days: state of each day, and the drop."),
     "ledger": ("infra.ledger.cli:ledger", "server", "The query log's one writer, and its check."),
     "audit": ("infra.ledger.cli:audit", "server", "What is in the query log, and whether it is what was written."),
+    "agency": ("query_service.cli:agency", "server", "Agencies that may ask, and their officers."),
+    "person": ("query_service.cli:person", "server", "People of the provider, and tokens."),
+    "authorization": ("query_service.cli:authorization", "server", "Legal instruments, signed by two people."),
+    "lookup": ("query_service.cli_lookup:lookup", "server", "Lawful questions and their answers."),
+    "server": ("query_service.cli_server:server", "server", "The query service."),
+    "certs": ("query_service.cli_server:certs", "server", "Certificates for development."),
     "ops": ("infra.ops.cli:ops", "ops", "The scheduler."),
     "doctor": ("infra.ops.cli:doctor", "ops", "What is wrong with this installation, in sentences."),
     "demo": ("infra.demo.cli:demo", "ops", "The whole way on this machine, on real parts."),
@@ -75,11 +82,21 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(1)  # the reader of our output has gone
-    except Exception as error:
-        if os.environ.get("LIUCUN_TRACEBACK"):
-            raise
-        click.echo(
-            f"error: a fault in Liucun itself ({type(error).__name__}); LIUCUN_TRACEBACK=1 shows where. Please report.",
-            err=True,
-        )
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            _fault(error)
+        click.echo("error: A disk is full. Free some space on it and try again; what is stored stays.", err=True)
         sys.exit(1)
+    except Exception as error:
+        _fault(error)
+
+
+def _fault(error: Exception) -> NoReturn:
+    """What nobody has thought of."""
+    if os.environ.get("LIUCUN_TRACEBACK"):
+        raise error
+    click.echo(
+        f"error: a fault in Liucun itself ({type(error).__name__}); LIUCUN_TRACEBACK=1 shows where. Please report.",
+        err=True,
+    )
+    sys.exit(1)

@@ -44,8 +44,9 @@ class Assembler:
     ) -> list[Envelope]:
         """Records that these lines decide, in order. `chunk` = whole lines (the very last may lack its end)."""
         self._messages.observed_time = observed_time
-        for line, event in self._readers[source_name].read(chunk, offset, reference_time):
-            self._messages.run_timers(source_name, line.moment.time)
+        reader = self._readers[source_name]
+        for line, event in reader.read(chunk, offset, reference_time):
+            self._messages.run_timers(source_name, reader.newest_time or line.moment.time)
             handler = _HANDLERS.get(type(event))
             if handler is not None:
                 handler(self, line, event)
@@ -83,7 +84,7 @@ class Assembler:
                 tally.captured_through = reader.newest_time - 1  # more lines of that very moment may follow
             out[name] = tally
         for line in self._messages.waiting():
-            tally = out[line.source_name]
+            tally = out.get(line.source_name, Tally())  # a stream that is no longer configured makes no claim
             if tally.captured_through is not None:
                 tally.captured_through = min(tally.captured_through, line.moment.time - 1)
         return out

@@ -6,16 +6,28 @@ that the live agent has read, known by file beginnings in its outbox (opened rea
 """
 
 import hashlib
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from gzip import BadGzipFile
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from infra.platform import logging
 from infra.platform.errors import SettingsError
 from infra.platform.settings import Agent, Source
 from producers import outbox, recover
-from producers.capture import FileRead, SourceState
-from producers.follow import CHUNK_BYTES_MAX, LINE_BYTES_MAX, Chunk, Event, fingerprint, is_same, open_log
+from producers.capture import FileRead
+from producers.follow import (
+    CHUNK_BYTES_MAX,
+    LINE_BYTES_MAX,
+    Chunk,
+    Event,
+    fingerprint,
+    is_same,
+    open_log,
+    read_there_is,
+)
 from producers.sources.header import line_time
 
 _LOG = logging.get("agent")
@@ -37,7 +49,7 @@ def plan(agent: Agent, files: list[Path], now: int) -> Backfill:
     source = _source_of(agent, files[0])
     ordered = sorted(files, key=lambda path: _first_time(path, source, now))
     with open_log(ordered[0]) as file:
-        first_line = file.readline(LINE_BYTES_MAX).rstrip(b"\r\n")
+        first_line = _lines(file)[0].rstrip(b"\r")
     mark = hashlib.sha256(first_line).hexdigest()[:8]
     return Backfill(
         agent_id=f"{agent.agent_id}+once-{mark}",
@@ -50,31 +62,26 @@ def plan(agent: Agent, files: list[Path], now: int) -> Backfill:
 class FileReader:
     """The stream of a backfill: `poll` gives its chunks, then None for ever."""
 
-    def __init__(self, backfill: Backfill, live: Path, state: SourceState) -> None:
-        """`live` is the live agent's outbox folder; `state` says how far an earlier run came."""
+    def __init__(self, backfill: Backfill, live: Path, done: Sequence[FileRead]) -> None:
+        """`live` is the live agent's outbox folder; `done` says what earlier runs of this backfill have read."""
         self.name = backfill.source.name
-        self._skip = recover.files_read(live) if outbox.exists(live) else []
+        self.readable = True
+        self._skip = [*done, *(recover.files_read(live) if outbox.exists(live) else [])]
         self._files = list(backfill.files)
-        self._state = state
-        self._resumed = state.file is None
         self._path: Path | None = None
+        self._file: BinaryIO | None = None
         self._ranges: list[tuple[int, int]] = []
         self._offset = 0
 
-    @property
-    def finished(self) -> bool:
-        """Whether every file was read to its end."""
-        return self._path is None and not self._files
-
     def poll(self, now: int) -> Event | None:
         """The next chunk; None at the end of all files."""
-        while not self.finished:
-            if self._path is None:
+        while self._file is not None or self._files:
+            if self._file is None:
                 self._next_file()
             chunk = self._read(now)
             if chunk is not None:
                 return chunk
-            self._path = None
+            self.close()
         return None
 
     def behind_bytes(self) -> int:
@@ -82,58 +89,63 @@ class FileReader:
         return sum(path.stat().st_size for path in self._files)
 
     def close(self) -> None:
-        """Nothing stays open between two polls."""
+        """Let go of the file in hand."""
+        if self._file is not None:
+            self._file.close()
+        self._file = self._path = None
 
     def _next_file(self) -> None:
-        """Begin a file, or go on in the one in which an earlier run ended; files before that one are done."""
-        while True:
-            path = self._files.pop(0)
-            with open_log(path) as file:
-                self._ranges = _ranges_read(self._skip, path)
-                self._offset = 0
-                if not self._resumed:
-                    known = self._state.file
-                    if known is None or not is_same(file, known):
-                        if not self._files:
-                            return
-                        continue
-                    self._offset = self._state.offset
-                    self._resumed = True
-            self._path = path
-            for start, end in self._ranges:
-                _LOG.info("skipped: the live agent has read it", file=path.name, from_offset=start, to_offset=end)
-            return
+        self._path = self._files.pop(0)
+        self._file = open_log(self._path)
+        self._ranges = _ranges_read(self._skip, self._file)
+        self._offset = 0
+        for start, end in self._ranges:
+            _LOG.info("skipped: it was read before", file=self._path.name, from_offset=start, to_offset=end)
 
     def _read(self, now: int) -> Chunk | None:
         """Whole lines up to the next range that is to be skipped; None at the file's end."""
+        assert self._file is not None
         assert self._path is not None
-        with open_log(self._path) as file:
-            for start, end in self._ranges:
-                if start <= self._offset < end:
-                    self._offset = end
-            limit = min((start for start, _ in self._ranges if start > self._offset), default=None)
-            file.seek(self._offset)
-            room = CHUNK_BYTES_MAX if limit is None else min(CHUNK_BYTES_MAX, limit - self._offset)
-            data = file.read(room)
-            if not data:
-                return None
-            whole = data[: data.rfind(b"\n") + 1]
-            too_long = not whole and len(data) == CHUNK_BYTES_MAX
-            if too_long:
-                data += file.readline()
-            elif whole:
-                data = whole
-            start, self._offset = self._offset, self._offset + len(data)
-            modified = self._path.stat().st_mtime_ns // 1000
-            return Chunk(
-                self.name,
-                fingerprint(file),
-                start,
-                self._offset,
-                b"" if too_long else data,
-                min(now, modified),
-                too_long,
-            )
+        for start, end in self._ranges:
+            if start <= self._offset < end:
+                self._offset = end
+        limit = min((start for start, _ in self._ranges if start > self._offset), default=None)
+        room = CHUNK_BYTES_MAX if limit is None else min(CHUNK_BYTES_MAX, limit - self._offset)
+        data = self._bytes(self._offset, room)
+        if not data:
+            return None
+        whole = data[: data.rfind(b"\n") + 1]
+        too_long = not whole and len(data) == CHUNK_BYTES_MAX
+        start = self._offset
+        self._offset = self._line_end(start + len(data)) if too_long else start + len(whole or data)
+        modified = self._path.stat().st_mtime_ns // 1000
+        return Chunk(
+            self.name,
+            fingerprint(self._file),
+            start,
+            self._offset,
+            b"" if too_long else whole or data,
+            min(now, modified),
+            too_long,
+        )
+
+    def _bytes(self, offset: int, size: int) -> bytes:
+        """What the file holds there; less, or nothing, where a compressed file was cut."""
+        assert self._file is not None
+        try:
+            if self._file.seek(offset) != offset:
+                return b""
+        except (EOFError, zlib.error, BadGzipFile):
+            return b""
+        return read_there_is(self._file, size)
+
+    def _line_end(self, offset: int) -> int:
+        """Behind the end of the line that goes on at `offset`; the file's end when it has none."""
+        while data := self._bytes(offset, CHUNK_BYTES_MAX):
+            if (end := data.find(b"\n") + 1) > 0:
+                return offset + end
+            offset += len(data)
+        return offset
 
 
 def _source_of(agent: Agent, path: Path) -> Source:
@@ -153,21 +165,22 @@ def _first_time(path: Path, source: Source, now: int) -> int:
     """Log time of the first line that has one, microseconds; the file's own time when none of its first lines has."""
     with open_log(path) as file:
         modified = path.stat().st_mtime_ns // 1000
-        for _ in range(100):
-            line = file.readline(LINE_BYTES_MAX)
+        for line in _lines(file)[:100]:
             found = line_time(line, source.time_zone, min(now, modified))
             if found is not None:
                 return found
     return modified
 
 
-def _ranges_read(known: list[FileRead], path: Path) -> list[tuple[int, int]]:
-    """Ranges of this file that the live agent has read, merged and in order."""
+def _lines(file: BinaryIO) -> list[bytes]:
+    """The lines at a file's beginning; one at least, which may be empty."""
+    return read_there_is(file, LINE_BYTES_MAX).split(b"\n")
+
+
+def _ranges_read(known: Sequence[FileRead], file: BinaryIO) -> list[tuple[int, int]]:
+    """Ranges of this file that were read before, merged and in order."""
     merged: list[tuple[int, int]] = []
-    with open_log(path) as file:
-        mine = sorted(
-            (read.from_offset, read.to_offset) for read in known if read.file.length and is_same(file, read.file)
-        )
+    mine = sorted((read.from_offset, read.to_offset) for read in known if read.file.length and is_same(file, read.file))
     for start, end in mine:
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))

@@ -9,6 +9,7 @@
 Only without an outbox must Kafka answer before reading can begin.
 """
 
+import os
 import threading
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,10 @@ from producers import backfill, outbox, recover
 from producers.capture import Capture, SourceState
 from producers.errors import ForeignPositionError
 from producers.follow import FileIdentity, Follower, stream_files
-from producers.outbox import Outbox
+from producers.outbox import Identity, Outbox
 from producers.publish import Position, Publisher, open_producer, read_position
 from producers.ship import Shipper
+from producers.sources.route import SUPPORTED
 
 _LOG = logging.get("agent")
 
@@ -38,20 +40,31 @@ def live_agent(settings: Settings, clock: Clock, stop: threading.Event, *, new_o
     folder = agent.outbox_dir
     if new_outbox and outbox.exists(folder):
         _LOG.warning("the old outbox is put aside", name=outbox.retire(folder).name)
-    position = None
     if not outbox.exists(folder):
-        position = _first_outbox(settings, folder, agent.agent_id, stop, new_outbox=new_outbox)
+        position = _ask_for_position(settings, agent.agent_id, stop)
+        epoch = _first_epoch(folder, agent.agent_id, position, new_outbox=new_outbox)
+        if position is not None:  # where to go on must be known before there is an outbox
+            who = Identity(b"", agent.agent_id, epoch)
+            before = Capture(who, settings.legal.zone_info, agent.site, agent.sources, clock.now())
+            _take_positions(before, position)
+            outbox.make_folder(folder)
+            recover.write(folder, 0, before)
+        outbox.create(folder, agent.agent_id, epoch)
     box = Outbox(folder)
     _check_identity(box, agent.agent_id)
     capture = Capture(box.identity, settings.legal.zone_info, agent.site, agent.sources, clock.now())
     paths = {source.name: source.path for source in agent.sources}
-    if position is not None:
-        _take_positions(capture, position)
-        recover.save(box, capture)
+    outbox_lost = box.end == 0 and box.identity.agent_epoch > 1
     how = recover.recover(box, capture, recover.LogFiles(partial(_files_of, paths)))
-    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=position is not None)
+    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=outbox_lost)
     streams = [
-        Follower(source.name, source.path, capture.positions[source.name].file, capture.positions[source.name].offset)
+        Follower(
+            source.name,
+            source.path,
+            capture.positions[source.name].file,
+            capture.positions[source.name].offset,
+            [read.file for read in capture.files_read if read.source_name == source.name],
+        )
         for source in agent.sources
     ]
     return Shipper(agent, clock, outbox=box, capture=capture, streams=streams, publisher=Publisher(settings.kafka, box))
@@ -63,12 +76,14 @@ def backfill_agent(settings: Settings, clock: Clock, stop: threading.Event, file
     _check(settings)
     plan = backfill.plan(agent, files, clock.now())
     if not outbox.exists(plan.folder):
-        _first_outbox(settings, plan.folder, plan.agent_id, stop, new_outbox=False)
+        position = _ask_for_position(settings, plan.agent_id, stop)
+        epoch = _first_epoch(plan.folder, plan.agent_id, position, new_outbox=False)
+        outbox.create(plan.folder, plan.agent_id, epoch)
     box = Outbox(plan.folder)
     capture = Capture(box.identity, settings.legal.zone_info, agent.site, [plan.source], clock.now())
     how = recover.recover(box, capture, recover.LogFiles(lambda _: list(plan.files)))
     _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=False)
-    reader = backfill.FileReader(plan, agent.outbox_dir, capture.positions[plan.source.name])
+    reader = backfill.FileReader(plan, agent.outbox_dir, capture.files_read)
     return Shipper(
         agent, clock, outbox=box, capture=capture, streams=[reader], publisher=Publisher(settings.kafka, box)
     )
@@ -83,6 +98,15 @@ def _check(settings: Settings) -> None:
     names = [source.name for source in agent.sources]
     if len(set(names)) < len(names):
         raise SettingsError("Two entries of agent.sources have one name.", "Give each stream its own name.")
+    paths = [os.path.realpath(source.path) for source in agent.sources]
+    if len(set(paths)) < len(paths):
+        raise SettingsError("Two entries of agent.sources have one path.", "A log is followed once.")
+    for source in agent.sources:
+        if source.mta not in SUPPORTED:
+            raise SettingsError(
+                f"agent.sources: mta = {source.mta} of {source.name} is not read yet.",
+                f"Read so far: {', '.join(SUPPORTED)}.",
+            )
 
 
 def _check_identity(box: Outbox, agent_id: str) -> None:
@@ -94,11 +118,8 @@ def _check_identity(box: Outbox, agent_id: str) -> None:
         )
 
 
-def _first_outbox(
-    settings: Settings, folder: Path, agent_id: str, stop: threading.Event, *, new_outbox: bool
-) -> Position | None:
-    """Make an outbox, after Kafka was asked; the position that it goes on from, if it is not the agent's first."""
-    position = _ask_for_position(settings, agent_id, stop)
+def _first_epoch(folder: Path, agent_id: str, position: Position | None, *, new_outbox: bool) -> int:
+    """The epoch of the outbox that is to be made; ForeignPositionError where a word of a person is needed first."""
     if position is not None and not new_outbox:
         raise ForeignPositionError(
             f"Agent {agent_id} has published from outbox {position.outbox_id.hex()} (epoch {position.agent_epoch}), "
@@ -106,8 +127,7 @@ def _first_outbox(
             "Restore that folder, or give this agent another agent.agent_id; if the outbox is lost for ever, "
             "start with --new-outbox.",
         )
-    outbox.create(folder, agent_id, position.agent_epoch + 1 if position else 1)
-    return position
+    return position.agent_epoch + 1 if position else 1
 
 
 def _ask_for_position(settings: Settings, agent_id: str, stop: threading.Event) -> Position | None:

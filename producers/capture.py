@@ -69,10 +69,11 @@ class Capture:
         position.file = chunk.file
         position.offset = chunk.to_offset
         position.stream_position += chunk.to_offset - chunk.from_offset
-        self._remember(chunk)
+        self.remember(chunk.source_name, chunk.file, chunk.from_offset, chunk.to_offset)
         records: list[Envelope] = []
         if chunk.too_long:
             lines = self.book.sources[chunk.source_name]
+            lines.lines_read += 1
             lines.lines_not_understood["line-too-long"] = lines.lines_not_understood.get("line-too-long", 0) + 1
         else:
             records = self.assembler.read(
@@ -204,13 +205,13 @@ class Capture:
             if name in self.positions:
                 lines.to_position = self.positions[name].stream_position
 
-    def _remember(self, chunk: Chunk) -> None:
-        """Extend the range that this chunk continues, or begin a new one."""
-        last = next((read for read in reversed(self.files_read) if read.source_name == chunk.source_name), None)
-        if last is not None and last.to_offset == chunk.from_offset > 0:
-            last.file, last.to_offset = chunk.file, chunk.to_offset
+    def remember(self, source_name: str, file: FileIdentity, from_offset: int, to_offset: int) -> None:
+        """A range was read: extend the one that it continues, or begin a new one."""
+        last = next((read for read in reversed(self.files_read) if read.source_name == source_name), None)
+        if last is not None and last.to_offset == from_offset > 0:
+            last.file, last.to_offset = file, to_offset
             return
-        self.files_read.append(FileRead(chunk.source_name, chunk.file, chunk.from_offset, chunk.to_offset))
+        self.files_read.append(FileRead(source_name, file, from_offset, to_offset))
         del self.files_read[:-FILES_READ_MAX]
 
 

@@ -5,6 +5,7 @@ LiucunError
 │   ├── OutboxDamagedError         a frame inside the outbox does not check: stop, touch nothing
 │   ├── OutboxFullError            no space: reading waits, nothing is lost
 │   └── RerunDiffersError          lines read again after a crash gave other records than before
+├── OutputError                    exit 1: standard output takes no more
 └── SettingsError
     ├── OutboxInUseError           exit 2: another agent runs on this outbox
     ├── ForeignPositionError       exit 2: Kafka knows this agent_id with another outbox
@@ -34,6 +35,12 @@ class RerunDiffersError(ProducerError):
     """Reading the same lines again gave other records: the log was rewritten, or the code changed in between."""
 
     reason = "RERUN_DIFFERS"
+
+
+class OutputError(LiucunError):
+    """What was asked for cannot be written out."""
+
+    reason = "OUTPUT"
 
 
 class OutboxInUseError(SettingsError):

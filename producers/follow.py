@@ -7,19 +7,24 @@ the outbox and gives the last one back at the next start.
 
 Rules:
 1. A chunk ends at a line end, except for the last line of a file that was rotated away (or ended, for --once).
-2. A rotated file is read to its end before its successor: the oldest file that is younger than it.
+2. A rotated file is read to its end before its successor: the oldest file of the stream that is not older than it and
+   was not read before (a file that is being compressed, or was copied, begins like the one that was read).
 3. A file that has become shorter than what was read of it was truncated: what stood between is lost, and said so.
-4. A line longer than LINE_BYTES_MAX is skipped to its end and counted, never split into false lines.
+4. A line longer than LINE_BYTES_MAX is skipped to its end, never split into false lines; each chunk of it is counted as
+   one line that was not understood.
 """
 
 import gzip
 import hashlib
 import os
+import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from infra.platform import logging
 from producers.errors import InputError
 
 CHUNK_BYTES_MAX: Final = 256 * 1024
@@ -27,6 +32,9 @@ LINE_BYTES_MAX: Final = 64 * 1024
 FINGERPRINT_BYTES_MAX: Final = 1024
 # A writer may hold a rotated file open until it is told to reopen; logrotate's postrotate does so within seconds.
 ROTATED_QUIET_SECONDS: Final = 2.0
+FILES_READ_MAX: Final = 4096
+_ROTATED: Final = re.compile(r"[.-]\d[\d.-]*(\.gz)?")
+_LOG = logging.get("agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +94,26 @@ def open_log(path: Path) -> BinaryIO:
     return file
 
 
+def read_there_is(file: BinaryIO, size: int) -> bytes:
+    """Up to `size` bytes from where the file stands; of a cut or damaged compressed file what it still gives."""
+    parts: list[bytes] = []
+    while size > 0:
+        try:
+            part = file.read1(size)  # type: ignore[attr-defined]  # a BufferedReader or a GzipFile
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            break
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
 def fingerprint(file: BinaryIO, length: int = FINGERPRINT_BYTES_MAX) -> FileIdentity:
     """Identity from the first `length` uncompressed bytes; the file's position is kept."""
     here = file.tell()
     file.seek(0)
-    head = file.read(length)
+    head = read_there_is(file, length)
     file.seek(here)
     return FileIdentity(hashlib.sha256(head).digest(), len(head))
 
@@ -101,22 +124,35 @@ def is_same(file: BinaryIO, known: FileIdentity) -> bool:
 
 
 def stream_files(live: Path) -> list[Path]:
-    """The live file and all files beside it whose name is its name followed by `.` or `-`; by name."""
-    try:
-        names = [entry for entry in live.parent.iterdir() if entry.is_file()]
-    except OSError:
-        return []
-    return sorted(
-        path for path in names if path.name == live.name or path.name.startswith((live.name + ".", live.name + "-"))
-    )
+    """The live file and its rotated forms (`.1`, `-20261124`, `.2.gz`), beside it and beside what it links to."""
+    found: set[Path] = set()
+    for place in {live, Path(os.path.realpath(live))}:
+        try:
+            entries = list(place.parent.iterdir())
+        except OSError:
+            continue
+        found |= {
+            entry
+            for entry in entries
+            if entry.name == place.name
+            or (entry.name.startswith(place.name) and _ROTATED.fullmatch(entry.name[len(place.name) :]))
+        }
+    return sorted(path for path in found if path.is_file())
 
 
 class Follower:
     """One stream. `poll` never blocks and never sleeps; the caller decides when to come again."""
 
-    def __init__(self, name: str, path: Path, known: FileIdentity | None, offset: int) -> None:
-        """Go on at `offset` of the file that begins like `known`; None = begin with the live file."""
+    def __init__(
+        self, name: str, path: Path, known: FileIdentity | None, offset: int, read: Iterable[FileIdentity] = ()
+    ) -> None:
+        """Go on at `offset` of the file that begins like `known`; None = begin with the live file.
+
+        `read` = files of the stream that were read before.
+        """
         self.name = name
+        self.readable = True  # False while something keeps the stream's next file from being read
+        self._before = [identity for identity in read if identity.length]
         self.path = path
         self._offset = offset
         self._known = known
@@ -126,7 +162,22 @@ class Follower:
         self._quiet_since: float | None = None
 
     def poll(self, now: int) -> Event | None:
-        """The next event of the stream, or None when there is nothing more to read at present."""
+        """The next event of the stream, or None when there is nothing more to read at present.
+
+        A file that cannot be opened or read at the moment (no permission yet, moved away meanwhile) is tried again at
+        the next call; nothing is passed over, and `readable` is False until then.
+        """
+        try:
+            event = self._next(now)
+        except (OSError, InputError) as error:
+            if self.readable:
+                _LOG.warning("a stream cannot be read; trying again", source=self.name, reason=type(error).__name__)
+            self.readable = False
+            return None
+        self.readable = True
+        return event
+
+    def _next(self, now: int) -> Event | None:
         if self._file is None:
             found = self._open()
             if found is not None or self._file is None:
@@ -151,7 +202,10 @@ class Follower:
         if self._file is not None and not isinstance(self._file, gzip.GzipFile):
             total += max(0, os.fstat(self._file.fileno()).st_size - self._offset)
         if self._rotated_away():
-            total += self.path.stat().st_size if self.path.is_file() else 0
+            try:
+                total += self.path.stat().st_size
+            except OSError:
+                return total
         return total
 
     def _chunk(self, file: BinaryIO, complete: bytes, data: bytes, now: int) -> Chunk:
@@ -192,16 +246,18 @@ class Follower:
         successor = self._successor()
         if successor is None:
             return None
-        self._close()
-        self._known, self._offset = None, 0
-        self._take(successor)
-        return Rotated(self.name)
+        damaged = isinstance(file, gzip.GzipFile) and not _ends_well(file)
+        self._take(successor, 0)
+        if self._known is not None:
+            self._before = [*self._before, self._known][-FILES_READ_MAX:]
+        self._known = None
+        return Lost(self.name, "file-damaged") if damaged else Rotated(self.name)
 
     def _open(self) -> Lost | None:
         """Find the file to go on with; Lost when the known one is gone."""
         if self._known is None or self._known.length == 0:
-            if self.path.is_file():
-                self._take(self.path)
+            if self.path.exists():
+                self._take(self.path, self._offset)
             return None
         for candidate in stream_files(self.path):
             try:
@@ -214,18 +270,20 @@ class Follower:
                 except (OSError, EOFError, zlib.error):
                     continue
             if same:
-                self._take(candidate)
+                self._take(candidate, self._offset)
                 return None
-        if not self.path.is_file():
+        if not self.path.exists():
             return None
-        self._known, self._offset = None, 0
-        self._take(self.path)
+        self._take(self.path, 0)
+        self._known = None
         return Lost(self.name, "file-gone")
 
-    def _take(self, path: Path) -> None:
+    def _take(self, path: Path, offset: int) -> None:
+        """Open the next file before the one in hand is let go."""
         file = open_log(path)
-        file.seek(self._offset)
-        self._file = file
+        file.seek(offset)
+        self._close()
+        self._file, self._offset = file, offset
         self._inode = _inode(file)
         self._skipping = False
         self._quiet_since = None
@@ -233,9 +291,9 @@ class Follower:
     def _read(self, file: BinaryIO) -> bytes:
         try:
             file.seek(self._offset)
-            return file.read(CHUNK_BYTES_MAX)
         except (EOFError, zlib.error, gzip.BadGzipFile):
-            return b""  # a compressed file that is cut short: what could be read was read
+            return b""  # it holds less than was read of it before it was cut
+        return read_there_is(file, CHUNK_BYTES_MAX)
 
     def _truncated(self, file: BinaryIO) -> bool:
         """Rule 3. A compressed file does not shrink in place."""
@@ -254,17 +312,24 @@ class Follower:
         return (status.st_dev, status.st_ino) != self._inode
 
     def _successor(self) -> Path | None:
-        """The oldest file of the stream that is younger than the open one."""
+        """Rule 2."""
         assert self._file is not None
         age = os.fstat(self._file.fileno()).st_mtime_ns
+        live = Path(os.path.realpath(self.path))
         younger = []
         for candidate in stream_files(self.path):
             status = candidate.stat()
-            if (status.st_dev, status.st_ino) == self._inode:
+            if (status.st_dev, status.st_ino) == self._inode or candidate == live != self.path:
                 continue
-            if candidate == self.path or status.st_mtime_ns > age:
+            if candidate == self.path or (status.st_mtime_ns >= age and not self._was_read(candidate)):
                 younger.append((candidate == self.path, status.st_mtime_ns, candidate))
         return min(younger)[2] if younger else None
+
+    def _was_read(self, path: Path) -> bool:
+        """Whether a file begins like the open one or one before it."""
+        known = [*self._before, self._known] if self._known is not None and self._known.length else self._before
+        with open_log(path) as file:
+            return any(is_same(file, identity) for identity in reversed(known))
 
     def _close(self) -> None:
         if self._file is not None:
@@ -273,6 +338,14 @@ class Follower:
         self._inode = None
 
     close = _close
+
+
+def _ends_well(file: BinaryIO) -> bool:
+    """Whether a compressed file that was read to its end has its proper end."""
+    try:
+        return file.read(1) == b""
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return False
 
 
 def _inode(file: BinaryIO) -> tuple[int, int]:

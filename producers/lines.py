@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from infra.platform.clock import SECOND
+from infra.platform.clock import MINUTE, SECOND
 from infra.platform.settings import Source
 from producers.events import Event, Ignored, Lost, NotUnderstood
 from producers.sources.header import Moment, Stamps
@@ -19,6 +19,8 @@ from schemas.envelope import Mta
 # Identical lines are told apart by counting them within their second; a line may come late by so many seconds.
 SECONDS_COUNTED: Final = 5
 LINE_BYTES_MAX: Final = 64 * 1024
+TAG_BYTES_MAX: Final = 128
+AHEAD_MAX: Final = 10 * MINUTE
 _HOSTS_MAX: Final = 4096
 _REPEATED: Final = (b"last message repeated ", b"message repeated ")
 
@@ -101,19 +103,29 @@ class LineReader:
             self._not_understood("line-too-long" if len(raw) > LINE_BYTES_MAX else "no-header")
             return None
         moment, at = stamp
-        if self.newest_time is None or moment.time > self.newest_time:
-            self.newest_time = moment.time
+        # A line from the future (a broken clock, a stranger's) must not carry log time away for good.
+        log_time = min(moment.time, reference_time + AHEAD_MAX)
+        if self.newest_time is None or log_time > self.newest_time:
+            self.newest_time = log_time
         blank = raw.find(b" ", at)
         colon = raw.find(b": ", blank)
         if blank < 0 or colon < 0:
             self._without_tag(raw, blank)
             return None
         tag = raw[blank + 1 : colon]
+        if b" " in tag or len(tag) > TAG_BYTES_MAX:
+            self._without_tag(raw, blank)
+            return None
         program = self._programs.get(tag) or self._program(tag)
         if isinstance(program, Ignored):
             self._ignored(program.rule)
             return None
-        event = program.parse(program.daemon, program.pid, raw[colon + 2 :])
+        try:
+            event = program.parse(program.daemon, program.pid, raw[colon + 2 :])
+        except (
+            Exception
+        ):  # one line that a parser fails at must not end the agent, now and at every start; it is counted
+            event = NotUnderstood("fault")
         if isinstance(event, Ignored):
             self._ignored(event.rule)
             return None

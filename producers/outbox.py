@@ -86,9 +86,15 @@ def identity(folder: Path) -> Identity:
 def create(folder: Path, agent_id: str, agent_epoch: int) -> None:
     """Make an empty outbox. The caller has made sure that there is none."""
     document = {"format": 1, "outbox_id": uuid4().hex, "agent_id": agent_id, "agent_epoch": agent_epoch}
+    make_folder(folder)
+    with _explained(folder):
+        write_atomically(folder / "outbox.json", json.dumps(document).encode())
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder, which is no outbox yet. SettingsError when that cannot be."""
     with _explained(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(folder / "outbox.json", json.dumps(document).encode())
 
 
 def retire(folder: Path) -> Path:
@@ -102,15 +108,19 @@ def retire(folder: Path) -> Path:
 def read_frames(folder: Path, start: int) -> Iterator[tuple[Frame, int]]:
     """Frames whose first byte is at logical offset `start` or later, each with the offset behind it.
 
-    For readers of a folder that may be in use: stops at the first frame that is not whole.
+    For readers of a folder that may be in use: stops at the first frame that is not whole. A segment may be forgotten
+    between being listed and being opened; it then lies before `start`, or FileNotFoundError says that it does not.
     """
-    for first, path in _segments(folder):
-        if first + path.stat().st_size <= start:
+    segments = _segments(folder)
+    for at, (first, path) in enumerate(segments):
+        if at + 1 < len(segments) and segments[at + 1][0] <= start:
             continue
         with path.open("rb") as file:
             file.seek(max(0, start - first))
             while (body := _read_body(file)) is not None:
                 yield _decode(body), first + file.tell()
+            if at + 1 < len(segments) and first + file.tell() != segments[at + 1][0]:
+                return
 
 
 class Outbox:
@@ -137,6 +147,8 @@ class Outbox:
         OutboxFullError when the disk is full: the frame is then not in the file, and may be given again.
         """
         body = avro.encode(avro.OUTBOX_FRAME_V1, frame)
+        if len(body) > FRAME_BYTES_MAX:
+            raise OutboxDamagedError(f"A frame of {len(body)} bytes is beyond the bound.", "Please report this.")
         data = len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
         descriptor, whole = self._segment_for_append()
         try:
@@ -165,10 +177,13 @@ class Outbox:
                 f"The outbox {self.folder} begins at {self.start}, but {start} is needed.",
                 "Restore the folder whole from where it was copied, or start with --new-outbox.",
             )
+        end = start
         for frame, end in read_frames(self.folder, start):
             if end > limit:
                 return
             yield frame, end
+        if end < limit:
+            raise _damaged(self.folder, end)
 
     def frame_ending_at(self, end: int) -> Frame | None:
         """The durable frame that ends at this logical offset; None when the outbox does not hold such a frame."""

@@ -12,6 +12,7 @@ Nothing is decided from what this process believed before the failure.
 import json
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -210,8 +211,9 @@ class Publisher:
     def _write_hint(self, *, force: bool = False) -> None:
         if force or time.monotonic() - self._hint_written > HINT_SECONDS:
             document = {"frame_end": self.published_end, "position_offset": self._position_offset}
-            write_atomically(self._outbox.folder / "published.json", json.dumps(document).encode())
             self._hint_written = time.monotonic()
+            with suppress(OSError):  # a hint: without it the position topic is read from its start
+                write_atomically(self._outbox.folder / "published.json", json.dumps(document).encode())
 
 
 def open_producer(kafka: Kafka, agent_id: str) -> Producer:
@@ -292,11 +294,10 @@ def _source_position(frame: Frame) -> dict[str, Any]:
 def _hint(outbox: Outbox) -> int | None:
     """Where this agent's last position stands in Kafka, as far as known."""
     try:
-        document = json.loads((outbox.folder / "published.json").read_bytes())
-    except (OSError, ValueError):
+        offset = json.loads((outbox.folder / "published.json").read_bytes())["position_offset"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    offset: int | None = document["position_offset"]
-    return offset
+    return offset if isinstance(offset, int) else None
 
 
 def _reason(error: Exception) -> str:

@@ -18,12 +18,13 @@ from typing import Any, BinaryIO, Final, Literal
 from infra.platform import logging
 from infra.platform.clock import MINUTE
 from producers.capture import Capture, FileRead
-from producers.errors import InputError, OutboxDamagedError, RerunDiffersError
-from producers.follow import Chunk, FileIdentity, is_same, open_log
+from producers.errors import InputError, OutboxDamagedError, OutboxInUseError, RerunDiffersError
+from producers.follow import Chunk, FileIdentity, is_same, open_log, read_there_is
 from producers.outbox import Frame, Outbox, read_frames, write_atomically
 from schemas import avro
 
 SNAPSHOT_MICROSECONDS: Final = MINUTE
+READS_MAX: Final = 5
 SNAPSHOT_LOG_BYTES: Final = 64 * 1024**2
 _LOG = logging.get("agent")
 
@@ -31,8 +32,13 @@ _LOG = logging.get("agent")
 def save(outbox: Outbox, capture: Capture) -> None:
     """Write a snapshot behind the last durable frame. The caller has synced the outbox."""
     assert outbox.durable_end == outbox.end
-    body = json.dumps({"format": 1, "frame_end": outbox.end, "capture": capture.state()}).encode()
-    write_atomically(outbox.folder / "snapshot.json", b"%08x\n" % zlib.crc32(body) + body)
+    write(outbox.folder, outbox.end, capture)
+
+
+def write(folder: Path, frame_end: int, capture: Capture) -> None:
+    """Write a snapshot that stands behind `frame_end`. OSError when the disk takes no more; the old one stays."""
+    body = json.dumps({"format": 1, "frame_end": frame_end, "capture": capture.state()}).encode()
+    write_atomically(folder / "snapshot.json", b"%08x\n" % zlib.crc32(body) + body)
 
 
 def load(folder: Path) -> tuple[int, dict[str, Any]] | None:
@@ -85,20 +91,32 @@ def recover(outbox: Outbox, capture: Capture, files: "LogFiles") -> Literal["new
 
 
 def files_read(folder: Path) -> list[FileRead]:
-    """All file ranges that the agent of this outbox has read, for a reader that must not lock it (--once)."""
-    snapshot = load(folder)
-    start, ranges = 0, []
-    if snapshot is not None:
-        start, state = snapshot
-        ranges = [
-            FileRead(name, FileIdentity(bytes.fromhex(sha256), length), begin, end)
-            for name, sha256, length, begin, end in state["files_read"]
-        ]
-    for frame, _ in read_frames(folder, start):
-        if frame["kind"] == "CHUNK":
-            file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
-            ranges.append(FileRead(frame["source_name"], file, frame["from_offset"], frame["to_offset"]))
-    return ranges
+    """All file ranges that the agent of this outbox has read, for a reader that must not lock it (--once).
+
+    The agent may run meanwhile and forget segments behind a newer snapshot: then it is read again, READS_MAX times.
+    """
+    for _ in range(READS_MAX):
+        snapshot = load(folder)
+        start, state = snapshot or (0, {"files_read": []})
+        ranges = ranges_of(state["files_read"])
+        try:
+            for frame, _ in read_frames(folder, start):
+                if frame["kind"] == "CHUNK":
+                    file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+                    ranges.append(FileRead(frame["source_name"], file, frame["from_offset"], frame["to_offset"]))
+        except FileNotFoundError:
+            continue
+        if load(folder) == snapshot:
+            return ranges
+    raise OutboxInUseError(f"The outbox {folder} changes faster than it can be read.", "Try again in a minute.")
+
+
+def ranges_of(plain: list[list[Any]]) -> list[FileRead]:
+    """Ranges as a snapshot has them."""
+    return [
+        FileRead(name, FileIdentity(bytes.fromhex(sha256), length), begin, end)
+        for name, sha256, length, begin, end in plain
+    ]
 
 
 class LogFiles:
@@ -123,7 +141,7 @@ class LogFiles:
             try:
                 if is_same(file, known):
                     file.seek(frame["from_offset"])
-                    data = file.read(length)
+                    data = read_there_is(file, length)
                     if len(data) == length:
                         return data
             except (OSError, EOFError, zlib.error):
@@ -195,7 +213,12 @@ def _outcome(frame: Frame) -> tuple[int, bytes, int, list[bytes]]:
 
 
 def _follow_numbers(capture: Capture, frame: Frame) -> None:
-    """Lines are gone: take sequences, positions and the coverage interval from what the frame holds."""
+    """Lines are gone: take sequences, positions, ranges and the coverage interval from what the frame holds."""
+    if frame["kind"] == "CHUNK":
+        file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+        capture.remember(frame["source_name"], file, frame["from_offset"], frame["to_offset"])
+    elif frame["kind"] == "ENTERED" and frame["source_name"] not in capture.names_entered:
+        capture.names_entered.append(frame["source_name"])
     capture.next_sequence = frame["next_sequence"]
     capture.last_record_id = frame["last_record_id"]
     closed = [avro.decode(framed)[1] for framed in frame["coverage"]]

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO, TextIO
 from infra.platform.clock import Clock
 from infra.platform.settings import Site, Source
 from producers.assemble import Assembler
-from producers.follow import CHUNK_BYTES_MAX, LINE_BYTES_MAX, open_log
+from producers.errors import OutputError
+from producers.follow import CHUNK_BYTES_MAX, LINE_BYTES_MAX, open_log, read_there_is
 from schemas.envelope import Envelope, json_object
 
 AGENT_ID = "replay"
@@ -44,14 +45,28 @@ def replay(files: Sequence[Path], source: Source, site: Site, year: int | None, 
 
 
 def print_records(records: Replayed, out: TextIO) -> dict[str, Any]:
-    """Write one JSON object a line; the counts."""
+    """Write one JSON object a line; the counts. OutputError when `out` takes no more."""
     while True:
         try:
             record = next(records)
         except StopIteration as end:
             counts: dict[str, Any] = end.value
+            _write(out, "")
             return counts
-        out.write(json.dumps(json_object(record), ensure_ascii=False, separators=(",", ":")) + "\n")
+        _write(out, json.dumps(json_object(record), ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def _write(out: TextIO, text: str) -> None:
+    try:
+        out.write(text)
+        if not text:
+            out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"The records cannot be written ({error.strerror}).", "Free space where they are written to."
+        ) from None
 
 
 def _records(assembler: Assembler, files: Iterable[Path], source: Source, clock: Clock) -> Iterator[list[Envelope]]:
@@ -68,25 +83,24 @@ def _records(assembler: Assembler, files: Iterable[Path], source: Source, clock:
 def _chunks(
     assembler: Assembler, file: BinaryIO, name: str, reference_time: int, clock: Clock
 ) -> Iterator[list[Envelope]]:
-    """Whole lines at a time; a compressed file that is cut short is read as far as it goes."""
+    """Whole lines at a time. A line beyond LINE_BYTES_MAX is handed on cut, so that it is counted once as too long."""
     offset = 0
     rest = b""
+    skipping = False
     while True:
-        try:
-            data = file.read(CHUNK_BYTES_MAX)
-        except (EOFError, OSError):
-            data = b""
-        whole, rest = _split(rest + data) if data else (rest, b"")
+        data = read_there_is(file, CHUNK_BYTES_MAX)
+        buffer = rest + data
+        if skipping:
+            end = buffer.find(b"\n") + 1 or len(buffer)
+            skipping = not buffer.endswith(b"\n", 0, end) and bool(data)
+            offset, buffer = offset + end, buffer[end:]
+        end = buffer.rfind(b"\n") + 1 if data else len(buffer)
+        whole, rest = buffer[:end], buffer[end:]
         if whole:
             yield assembler.read(name, whole, offset, clock.now(), reference_time)
             offset += len(whole)
+        if len(rest) > LINE_BYTES_MAX:
+            yield assembler.read(name, rest[: LINE_BYTES_MAX + 1], offset, clock.now(), reference_time)
+            offset, rest, skipping = offset + len(rest), b"", True
         if not data:
             return
-
-
-def _split(data: bytes) -> tuple[bytes, bytes]:
-    """Whole lines and the rest; a rest that is longer than any line may be is handed on, to be counted."""
-    end = data.rfind(b"\n") + 1
-    if end == 0 and len(data) > LINE_BYTES_MAX + CHUNK_BYTES_MAX:
-        return data, b""
-    return data[:end], data[end:]

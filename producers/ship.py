@@ -37,6 +37,7 @@ class Stream(Protocol):
     """What the agent reads: a followed log (`follow.Follower`) or the files of a backfill."""
 
     name: str
+    readable: bool  # False while something keeps it from being read to its end
 
     def poll(self, now: int) -> Event | None:
         """The next event, or None when there is nothing to read at present."""
@@ -104,11 +105,13 @@ class Shipper:
     def _step(self, *, once: bool) -> bool:
         """One round; False when a backfill has read everything."""
         now = self.clock.now()
-        moved = self._has_room() and self._read_all(now)
-        if not moved and once:
+        room = self._has_room()
+        moved = room and self._read_all(now)
+        at_end = room and not moved and all(stream.readable for stream in self.streams)
+        if at_end and once:
             self._write(self.capture.finish(now))
             return False
-        if not moved:
+        if at_end:  # and only then: with lines unread, log time stands
             self._follow_the_clock(now)
         if self.capture.book.due(now):
             self._write(self.capture.close_coverage("TIME", now))
@@ -178,9 +181,14 @@ class Shipper:
         if not (due or force) or self.outbox.end == self._snapshot_end:
             return
         self._sync(force=True)
-        recover.save(self.outbox, self.capture)
+        self._snapshot_time = now
+        try:
+            recover.save(self.outbox, self.capture)
+        except OSError as error:  # the frames are durable: after a crash only more lines are run again
+            _LOG.error("no snapshot could be written; trying later", reason=error.strerror)
+            return
         reached("agent.snapshot")
-        self._snapshot_end, self._snapshot_time, self._log_bytes = self.outbox.end, now, 0
+        self._snapshot_end, self._log_bytes = self.outbox.end, 0
         self._forget()
 
     def _forget(self) -> None:

@@ -51,6 +51,14 @@ def ip_address(raw: bytes) -> bytes | None:
         return None
 
 
+def bounded(raw: bytes, most: int) -> int | None:
+    """A decimal number of at most `most`; None when it is none, or greater: no log that is to be believed has it."""
+    if not raw.isdigit() or len(raw) > len(str(most)):
+        return None
+    number = int(raw)
+    return number if number <= most else None
+
+
 def scan_address(text: bytes, start: int) -> int:
     """Index of the `>` that closes the address which begins at `start`; -1 when none does.
 

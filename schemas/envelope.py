@@ -134,7 +134,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def time_text(microseconds: int) -> str:
     """Microseconds since the epoch as RFC 3339 UTC with six decimals, `2026-11-23T20:46:00.367461Z`."""
     moment = _EPOCH + timedelta(microseconds=microseconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def ip_text(address: bytes) -> str:

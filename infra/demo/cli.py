@@ -35,6 +35,7 @@ def up() -> None:
         tour.run()
         (home / "demo" / "tour.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         if sys.stdin.isatty() and sys.stdout.isatty():
+            tour.stay()
             _stay(stop)
     except KeyboardInterrupt:
         click.echo("Stopping ...", err=True)

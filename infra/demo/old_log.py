@@ -10,7 +10,14 @@ _STAMP_CHARACTERS: Final = 15
 
 def moved(lines: list[str], last: datetime) -> list[str]:
     """The same lines, so that the last one is written at `last` (UTC) and the others as long before it as they were."""
-    stamps = [datetime.strptime(f"2024 {line[:_STAMP_CHARACTERS]}", f"%Y {_STAMP}") for line in lines]  # noqa: DTZ007
+    stamps: list[datetime] = []
+    year = 2024
+    for line in lines:
+        stamp = datetime.strptime(f"{year} {line[:_STAMP_CHARACTERS]}", f"%Y {_STAMP}")  # noqa: DTZ007
+        if stamps and stamps[-1] - stamp > timedelta(days=180):
+            year += 1
+            stamp = stamp.replace(year=year)
+        stamps.append(stamp)
     shift = last.replace(tzinfo=None) - stamps[-1]
     return [
         (stamp + timedelta(seconds=round(shift.total_seconds()))).strftime(_STAMP) + line[_STAMP_CHARACTERS:]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from infra.demo import ledger, old_log
 from infra.demo.programs import Programs
@@ -40,6 +40,13 @@ Say = Callable[[str], None]
 Result = TypeVar("Result")
 
 
+class Live(NamedTuple):
+    """A running mail server, and the sink that takes what it sends on."""
+
+    mta: LocalPostfix
+    sink: Sink
+
+
 class Tour:
     """One run of the demo."""
 
@@ -58,18 +65,22 @@ class Tour:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         self._timed("stack", lambda: self._running.enter_context(stack))
         self._say(f"1  Kafka at {stack.kafka.bootstrap_servers}, ClickHouse at 127.0.0.1:{stack.store.http_port}")
-        why_not = postfix.unavailable()
-        log_path = self._home / ("mta/postfix/var/log/mail.log" if why_not is None else "demo/mail.log")
-        programs = Programs(self._home, stack, log_path)
+        mail = self._timed("mta", self._start_mta)
+        log_path = self._home / "demo" / "mail.log" if isinstance(mail, str) else mail.mta.log_file
+        programs = self._programs = Programs(self._home, stack, log_path)
         self._running.callback(programs.stop_all)
-        self._client = connect(stack.settings().clickhouse, stack.settings().clickhouse.ops, in_database=False)
+        self._client = connect(stack.settings().clickhouse, stack.settings().clickhouse.migrator, in_database=False)
         self._running.callback(self._client.close)
-        report = self._timed("pipeline", lambda: self._pipeline(programs, log_path, why_not))
+        report = self._timed("pipeline", lambda: self._pipeline(programs, log_path, mail))
         report["seconds"] = {name: round(seconds, 1) for name, seconds in self._seconds.items()}
         file = self._home / "demo" / "report.json"
         file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         self._say(f"   The same facts: {file}")
         return report
+
+    def stay(self) -> None:
+        """Let the agent run again, for a demo that stays up: mail to the printed address becomes records."""
+        self._programs.start("agent", "producer", "run")
 
     def close(self) -> None:
         """End everything that was started."""
@@ -81,13 +92,29 @@ class Tour:
         self._seconds[name] = time.monotonic() - begun
         return result
 
-    def _pipeline(self, programs: Programs, log_path: Path, why_not: str | None) -> dict[str, Any]:
+    def _start_mta(self) -> Live | str:
+        """A real Postfix and the sink that it sends to; why there is none, where it cannot be had or will not run."""
+        if (why_not := postfix.unavailable()) is not None:
+            return why_not
+        sink = Sink()
+        sink.start()
+        self._running.callback(sink.stop)
+        mta = LocalPostfix(self._home, sink.port)
+        mta.forget()
+        self._running.callback(mta.stop)
+        try:
+            mta.start()
+        except LocalEngineError as error:
+            return error.message.rstrip(".")
+        return Live(mta, sink)
+
+    def _pipeline(self, programs: Programs, log_path: Path, mail: Live | str) -> dict[str, Any]:
         programs.run("schema", "migrate", "--execute")
         ledger.begin(programs, self._home / "demo" / "people")
         old_day, old_rows = self._load_old_day(programs)
         programs.start("loader", "consumer", "run")
         programs.start("agent", "producer", "run")
-        mta, messages, truth = self._mail(log_path, why_not)
+        messages, truth = self._mail(log_path, mail)
         stored = self._wait_for("live records", "agent_id = 'mx1'", sum(truth.values()))
         missing, unexpected = truth - stored, stored - truth
         self._show_one()
@@ -101,7 +128,7 @@ class Tour:
         audit = ledger.verify(programs, self._home / "demo" / "ledger", self._home / "demo" / "ledger-changed")
         self._say(f"6  The ledger has {audit['entries']} entries, all as written; one byte changed in a copy was found")
         return {
-            "mta": "postfix-live" if mta else "postfix-trace",
+            "mta": "postfix-trace" if isinstance(mail, str) else "postfix-live",
             "messages_sent": messages,
             "records_expected": sum(truth.values()),
             "records_loaded": sum(stored.values()),
@@ -126,23 +153,16 @@ class Tour:
         self._say(f"2  Backfilled a log of {day}, {OLD_DAYS} days ago: {rows} records stored")
         return day.isoformat(), rows
 
-    def _mail(self, log_path: Path, why_not: str | None) -> tuple[bool, int, Counter[Truth]]:
-        """Step 3: (live?, messages, what must be recorded)."""
-        if why_not is not None:
+    def _mail(self, log_path: Path, mail: Live | str) -> tuple[int, Counter[Truth]]:
+        """Step 3: messages, and what must be recorded."""
+        if isinstance(mail, str):
             truth = scenario.from_json(json.loads(TRACE.with_name("demo.truth.json").read_text(encoding="utf-8")))
             old_log.write(TRACE, log_path, datetime.now(UTC) - timedelta(seconds=3))
-            self._say(f"3  No live Postfix ({why_not}): the log that one wrote is written again")
-            return False, scenario.messages(truth), Counter(truth)
-        sink = Sink()
-        sink.start()
-        self._running.callback(sink.stop)
-        mta = LocalPostfix(self._home, sink.port)
-        mta.forget()
-        mta.start()
-        self._running.callback(mta.stop)
-        self._say(f"3  A real Postfix at 127.0.0.1:{mta.smtp_port} takes mail and sends it on")
-        truth = scenario.drive(mta, sink)
-        return True, scenario.messages(truth), Counter(truth)
+            self._say(f"3  No live Postfix ({mail}): the log that one wrote is written again")
+        else:
+            self._say(f"3  A real Postfix at 127.0.0.1:{mail.mta.smtp_port} takes mail and sends it on")
+            truth = scenario.drive(mail.mta, mail.sink)
+        return scenario.messages(truth), Counter(truth)
 
     def _wait_for(self, what: str, where: str, least: int) -> Counter[Truth]:
         """Wait until the store holds at least `least` final records, and no more come; what they say."""

@@ -58,10 +58,7 @@ class EngineProcess:
         """End it gently, within GRACE_SECONDS, else with SIGKILL. May be repeated."""
         if self._tether is None:
             return
-        assert self._tether.stdin is not None
-        self._tether.stdin.close()
-        self._tether.wait(GRACE_SECONDS + 10)
-        self._tether = None
+        self._let_go()
 
     def kill(self) -> None:
         """SIGKILL, as a power cut would; returns when it is gone."""
@@ -70,9 +67,7 @@ class EngineProcess:
             os.kill(pid, signal.SIGKILL)
         if self._tether is not None:
             self._tether.wait(10)
-            assert self._tether.stdin is not None
-            self._tether.stdin.close()
-            self._tether = None
+            self._let_go()
 
     @property
     def pid(self) -> int | None:
@@ -94,6 +89,14 @@ class EngineProcess:
                 time.sleep(0.05)
         self._pid_file.unlink(missing_ok=True)
 
+    def _let_go(self) -> None:
+        """Close the tether's pipe, which ends the engine, and see it end."""
+        assert self._tether is not None
+        assert self._tether.stdin is not None
+        self._tether.stdin.close()
+        self._tether.wait(GRACE_SECONDS + 10)
+        self._tether = None
+
     def _wait_until(self, healthy: Callable[[], bool]) -> None:
         """Deadlines by progress: a busy machine may take minutes, a stuck engine is noticed in half of one."""
         assert self._tether is not None
@@ -101,6 +104,7 @@ class EngineProcess:
         seen: object = None
         while True:
             if self._tether.poll() is not None:
+                self._let_go()
                 raise self._failed("ended by itself")
             if healthy():
                 return

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -80,7 +81,7 @@ def _virtual_environment() -> None:
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     _need_space(REPOSITORY)
-    print("Setting up the virtual environment (once; about half a minute) ...", flush=True)
+    print("Setting up the virtual environment (once; a minute or two) ...", flush=True)
     if not (VENV / "bin" / "python").exists() or not (VENV / "bin" / "pip").exists():
         _make_venv()
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
@@ -142,7 +143,7 @@ def _kafka_jars() -> None:
     _need_space(HOME)
     print("Fetching Kafka's jars (once; 44 MB) ...", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+    command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", *_maven_repository()]
     _with_tries(
         [*command, f"-DoutputDirectory={folder}", "-DincludeScope=runtime"], "Kafka's jars could not be fetched"
     )
@@ -153,6 +154,15 @@ def _kafka_jars() -> None:
             f"{wrong[0]} is not the jar that infra/local/kafka_jars/jars.sha256 names; delete it and try again."
         )
     stamp.write_text(mark)
+
+
+def _maven_repository() -> list[str]:
+    """Where Maven keeps what it fetches: in the user's home, as the password file has it, where that can be written."""
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        home = ""
+    return [] if home and os.access(home, os.W_OK) else [f"-Dmaven.repo.local={HOME / 'm2'}", f"-Duser.home={HOME}"]
 
 
 def _install(packages: list[str]) -> bool:
@@ -175,7 +185,8 @@ def _with_tries(command: list[str], failure: str) -> None:
             return
         if attempt < TRIES:
             time.sleep(2 * attempt)
-    lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr + done.stdout)
+    lines = [line for line in said.splitlines() if line.strip()]
     word = next((line for line in lines if "ERROR" in line or "error" in line), lines[-1] if lines else "no word why")
     raise SetupError(f"{failure} after {TRIES} tries ({word.strip()[:200]}); check the network and the free space.")
 
@@ -193,6 +204,8 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> subpr
         )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 1, "", "error: it did not end in time")
+    except OSError as error:  # not executable, or for another processor
+        return subprocess.CompletedProcess(command, 1, "", f"error: {error.strerror}")
 
 
 if __name__ == "__main__":

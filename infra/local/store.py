@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Final
+from xml.sax.saxutils import escape
 
 from infra.local import chdb_server
 from infra.local.process import EngineProcess, LocalEngineError, child_environment, free_port
@@ -85,8 +86,8 @@ class LocalClickHouse:
             _CONFIG.format(
                 http_port=http_port,
                 tcp_port=tcp_port,
-                folder=self.folder,
-                log=self._home / "log" / "clickhouse-server.log",
+                folder=escape(str(self.folder)),
+                log=escape(str(self._home / "log" / "clickhouse-server.log")),
             )
         )
         (self.folder / "backups").mkdir(exist_ok=True)

@@ -5,6 +5,8 @@ stopped (a running server would delete by its wrong clock) and the job fails, wh
 again when the clocks agree. A stop does not outlive the server's restart, so it is said again every minute.
 """
 
+import time
+
 from infra.ops import clock_guard
 from infra.ops.errors import ClockError
 from infra.platform import metrics
@@ -12,6 +14,7 @@ from infra.platform.clickhouse import ClickHouseError, Client, connect, neutral
 from infra.platform.clock import SECOND, Clock
 from infra.platform.settings import Settings
 
+JUMP_SECONDS_MAX = 300
 _TABLES = ("envelope", "coverage", "batch", "retention")
 
 
@@ -36,17 +39,47 @@ def check(client: Client, settings: Settings, clock: Clock) -> float:
     return seconds
 
 
-def agree(settings: Settings, clock: Clock) -> str:
+class Steady:
+    """Sees a clock that is set while the scheduler runs, which comparing it with the store's on one machine does not.
+
+    The kernel's time since boot goes on evenly; a wall clock that has left it by more than JUMP_SECONDS_MAX since the
+    last round was set. A person then looks, and says so: `confirm-clock` writes another agreed time.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[int, float, int] | None = None  # wall, since boot, the agreed time that was written
+
+    def check(self, now: int, agreed: int | None) -> None:
+        """ClockError when the clock jumped and nobody has confirmed it."""
+        if self._last is None or agreed != self._last[2]:
+            return
+        wall, since_boot, _ = self._last
+        jump = (now - wall) / SECOND - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)
+        if abs(jump) > JUMP_SECONDS_MAX:
+            raise ClockError(
+                f"The clock was set by {jump:.0f} seconds while the scheduler ran.",
+                "If it is right now, run `liucun retention confirm-clock --execute`; until then no day is dropped.",
+            )
+
+    def note(self, now: int) -> None:
+        """The clocks agree, and `now` was written as the agreed time."""
+        self._last = (now, time.clock_gettime(time.CLOCK_BOOTTIME), now)
+
+
+def agree(settings: Settings, clock: Clock, steady: Steady) -> str:
     """One round. ClockError when the clocks cannot be believed; TTL merges are stopped then."""
     store = settings.clickhouse
     client = connect(store, store.ops)
     try:
         try:
             seconds = check(client, settings, clock)
+            steady.check(clock.now(), clock_guard.agreed_time(settings.ops.state_dir))
         except ClockError:
             _ttl_merges(client, "STOP")
             raise
-        clock_guard.write_agreed_time(settings.ops.state_dir, clock.now())
+        now = clock.now()
+        clock_guard.write_agreed_time(settings.ops.state_dir, now)
+        steady.note(now)
         _ttl_merges(client, "START")
     except ClickHouseError as error:
         raise neutral(error, store) from None

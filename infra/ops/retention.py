@@ -3,7 +3,7 @@
 A drop, in this order. Killed between any two steps, the next run completes it, under the same attempt:
 1. The store's clock and the application's agree, and are near the last agreed time (clock_guard.py).
 2. The store was made with these legal settings, and its partition key is the legal day.
-3. By the application's clock the day is due, and no row of its partition is younger than the limit.
+3. By the application's clock and the last agreed time the day is due, and no row of it is younger than the limit.
 4. DROP_INTENT is recorded in the ledger, with what is there. No ledger, no drop.
 5. The partition is dropped.
 6. Nothing of it is left: no row, no active part, no detached part, no file of a removed part.
@@ -20,7 +20,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from infra.ledger.client import LedgerClient
-from infra.ops import clocks, days, migrate
+from infra.ops import clock_guard, clocks, days, migrate
 from infra.ops.days import Attempt, Day
 from infra.ops.errors import ClockError, RetentionError
 from infra.platform import logging, metrics
@@ -56,7 +56,7 @@ class Retention:
     def status(self) -> list[Day]:
         """Every day that has rows, and every day that was dropped, oldest first."""
         try:
-            present = self._present()
+            present = self._present(self._clock.now())
             dropped = {day.day: day for day in days.dropped(days.attempts(self._client))}
         except ClickHouseError as error:
             raise neutral(error, self._settings.clickhouse) from None
@@ -72,11 +72,11 @@ class Retention:
         """
         try:
             self._check_store()
-            present = self._present()
+            present = self._present(self._believed_time())
             if not execute:
                 return [day for day in present.values() if day.state != "WITHIN"]
             done = self._drop_all(present, self._open_attempts())
-            _measure(self._present())
+            _measure(self._present(self._clock.now()))
         except ClickHouseError as error:
             raise neutral(error, self._settings.clickhouse) from None
         metrics.RETENTION_VERIFIED.set(self._clock.now() / SECOND)
@@ -134,8 +134,8 @@ class Retention:
             )
         clocks.check(self._client, self._settings, self._clock)
 
-    def _present(self) -> dict[date, Day]:
-        return days.present(self._client, self._settings.clickhouse, self._legal, self._clock.now())
+    def _present(self, now: int) -> dict[date, Day]:
+        return days.present(self._client, self._settings.clickhouse, self._legal, now)
 
     def _open_attempts(self) -> dict[date, Attempt]:
         """Attempts without DROP_DONE: killed on their way, or failed."""
@@ -166,7 +166,7 @@ class Retention:
     def _drop(self, day: Day, attempt: Attempt | None) -> Day:
         """1 (again), 3 to 7. An attempt that is open already has its intent."""
         clocks.check(self._client, self._settings, self._clock)
-        now = self._clock.now()
+        now = self._believed_time()
         if state_of(day.day, now, self._legal) == "WITHIN" or day.day > newest_due_day(now, self._legal):
             raise RetentionError(f"{day.day} is not due.", "Look at the clock.")
         if day.max_event_time is None or day.max_event_time > readable_since(now, self._legal):
@@ -186,6 +186,12 @@ class Retention:
         )
         reached("retention.dropped")
         return self._verify(day.day, attempt_id, statement, failed=attempt is not None and attempt.failed)
+
+    def _believed_time(self) -> int:
+        """The application's clock, but not later than the last agreed time: a clock set forward drops nothing early."""
+        now = self._clock.now()
+        agreed = clock_guard.agreed_time(self._settings.ops.state_dir)
+        return now if agreed is None else min(now, agreed)
 
     def _verify(self, day: date, attempt_id: str, statement: str, *, failed: bool) -> Day:
         """6 and 7. `failed`: it was found and recorded before that something is left; it is not recorded twice."""

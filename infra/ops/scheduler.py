@@ -35,8 +35,9 @@ def run(settings: Settings, clock: Clock, stop: threading.Event) -> None:
 
     LockHeldError when another scheduler runs, SettingsError when ops.state_dir cannot be used.
     """
+    steady = clocks.Steady()
     work: dict[str, tuple[Callable[[], str], int]] = {
-        "clock": (lambda: clocks.agree(settings, clock), CLOCK_SECONDS),
+        "clock": (lambda: clocks.agree(settings, clock, steady), CLOCK_SECONDS),
         "retention": (lambda: enforce(settings, clock), settings.ops.retention_check_minutes * 60),
     }
     with jobs.lock(settings.ops.state_dir):

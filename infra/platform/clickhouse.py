@@ -3,6 +3,7 @@
 Driver messages may hold values of rows; they are never passed on. What is kept of one is its code and name.
 """
 
+import logging
 import re
 
 import clickhouse_connect
@@ -13,6 +14,12 @@ from infra.platform.errors import LiucunError, UnreachableError
 from infra.platform.settings import ClickHouse, StoreUser
 
 __all__ = ["ClickHouseError", "Client", "StoreError", "code_of", "connect", "neutral"]
+
+# The driver writes failures, with addresses of hosts and texts of statements, to a logger of its own. What matters of
+# them comes back as an exception; the rest stays silent.
+_DRIVER_LOG = logging.getLogger("clickhouse_connect")
+_DRIVER_LOG.addHandler(logging.NullHandler())
+_DRIVER_LOG.propagate = False
 
 _CODE = re.compile(r"\bcode:? (\d+)|Code: (\d+)", re.IGNORECASE)
 

@@ -4,7 +4,7 @@ import logging
 from typing import Any, Final
 
 from infra.platform.errors import SettingsError
-from infra.platform.settings import Kafka
+from infra.platform.settings import Kafka, why
 
 # librdkafka writes its own lines to standard error unless it is given a logger. What matters of them comes back as
 # error codes, which our own logs name; the rest stays silent.
@@ -75,7 +75,7 @@ def _password(kafka: Kafka) -> str:
         raise SettingsError("kafka.security_protocol is SASL_SSL without a password.", "Set kafka.sasl_password_file.")
     try:
         return kafka.sasl_password_file.read_text(encoding="utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise SettingsError(
-            f"kafka.sasl_password_file cannot be read ({error.strerror}).", "Check the path and its permissions."
+            f"kafka.sasl_password_file cannot be read ({why(error)}).", "Check the path and its permissions."
         ) from None

@@ -1,6 +1,7 @@
 """Structured logs. Rule: no address, no secret, no log line of a mail system, ever; counts, names, offsets, reasons.
 
-Two guards stand behind the rule: events are fixed words with named values, and any value that holds an `@` is masked.
+Two guards stand behind the rule: events are fixed words with named values, and any value that shows an `@` is masked,
+whatever its type; tracebacks are text before they are masked.
 """
 
 import logging
@@ -18,13 +19,16 @@ def configure(log: Log) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if log.form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
             mask_addresses,
             renderer,
         ],
@@ -35,11 +39,12 @@ def configure(log: Log) -> None:
 
 
 def mask_addresses(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The second guard: a value with an `@` in it becomes `[masked]`."""
-    for key, value in event.items():
-        if isinstance(value, str) and "@" in value:
-            event[key] = "[masked]"
-    return event
+    """The second guard: a value that shows an `@` becomes `[masked]`, and so does a name that holds one."""
+    return {_masked(key): _masked(value) for key, value in event.items()}
+
+
+def _masked(value: Any) -> Any:
+    return "[masked]" if "@" in (value if isinstance(value, str) else repr(value)) else value
 
 
 def get(component: str) -> Any:

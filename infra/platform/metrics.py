@@ -113,6 +113,19 @@ LEDGER_DISCARDED = _counter(
 BUILD_INFO = _gauge("liucun_build_info", "1; the version is the label.", ["version"])
 
 
+# The query service.
+DESK_CALL_SECONDS = _histogram(
+    "liucun_query_call_seconds", "Time of one call, streams included.", (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30), ["method"]
+)
+DESK_REFUSALS = _counter(
+    "liucun_query_refusals", "Calls that were not answered; reasons are those of errors.md.", ["method", "reason"]
+)
+DESK_AUDIT_FAILURES = _counter(
+    "liucun_query_audit_failures", "Entries that the ledger did not commit: nothing is answered; always look."
+)
+DESK_STREAMS = _gauge("liucun_query_open_streams", "Streams of records that are open.")
+
+
 def serve(metrics: Metrics) -> None:
     """Open /metrics in a background thread, if a port is set. SettingsError when the port cannot be had."""
     BUILD_INFO.labels(version("liucun")).set(1)
@@ -120,8 +133,9 @@ def serve(metrics: Metrics) -> None:
         return
     try:
         start_http_server(metrics.port, metrics.host, REGISTRY)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no host name"
         raise SettingsError(
-            f"/metrics cannot listen on {metrics.host}:{metrics.port} ({error.strerror}).",
+            f"/metrics cannot listen on {metrics.host}:{metrics.port} ({reason}).",
             "Set metrics.port to a free port, or to 0 for no page.",
         ) from None

@@ -9,37 +9,24 @@ A secret is given as a file (`..._file`) or in the environment, and never printe
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError as LibrarySettingsError
 
 from infra.platform.errors import SettingsError
+from infra.platform.section import Section, Zone, why
+from infra.platform.settings_desk import Client, Ledger, Server
 
+__all__ = ["Client", "Ledger", "Section", "Server", "Zone", "why"]
 DEFAULT_FILE = Path("/etc/liucun/liucun.toml")
-
-
-class Section(BaseModel):
-    """A group of settings; an unknown name in it is an error, not ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is not a time zone; write one such as Asia/Shanghai") from None
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Legal(Section):
@@ -91,9 +78,9 @@ class StoreUser(Section):
             return ""
         try:
             return self.password_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise SettingsError(
-                f"The password file of store user {self.user} cannot be read ({error.strerror}).",
+                f"The password file of store user {self.user} cannot be read ({why(error)}).",
                 "Check the path in clickhouse.*.password_file and its permissions.",
             ) from None
 
@@ -201,40 +188,6 @@ class Ops(Section):
     )
 
 
-class Ledger(Section):
-    """The query log: its one writer, and where its clients find it."""
-
-    folder: Path = Field(
-        Path("/var/lib/liucun/ledger"),
-        description="Folder of leaves, payloads, tiles and checkpoint; back it up whole.",
-    )
-    append_socket: Path = Field(Path("/run/liucun/ledger-append.sock"), description="Unix socket that takes entries.")
-    read_socket: Path = Field(
-        Path("/run/liucun/ledger-read.sock"), description="Unix socket that gives entries, decrypted."
-    )
-    keys_dir: Path = Field(
-        Path("/etc/liucun/ledger"),
-        description="Folder of the signing key and the wrapping key, for the ledger's user alone; back it up apart.",
-    )
-    origin: str = Field(
-        "liucun.example/ledger",
-        pattern=r"^[a-z0-9][a-z0-9./_-]{0,127}$",
-        description="Name of the log, first line of every checkpoint; never change it.",
-    )
-    append_uids: list[int] = Field(
-        default_factory=list, description="Users that may append, by number; the ledger's own always may."
-    )
-    read_uids: list[int] = Field(
-        default_factory=list, description="Users that may read payloads, by number; the ledger's own always may."
-    )
-    request_timeout_seconds: float = Field(
-        10, gt=0, le=300, description="Longest wait for an answer, and for a request that has begun to arrive."
-    )
-    erase_after_days_min: int = Field(
-        1096, ge=0, le=36_600, description="No payload is erased before it is so old; the genesis may say longer."
-    )
-
-
 class Metrics(Section):
     """The /metrics page."""
 
@@ -267,6 +220,8 @@ class Settings(BaseSettings):
     loader: Loader = Loader()
     ops: Ops = Ops()
     ledger: Ledger = Ledger()
+    server: Server = Server()
+    client: Client = Client()
     metrics: Metrics = Metrics()
     log: Log = Log()
 
@@ -288,16 +243,44 @@ def load(file: Path | None = None) -> Settings:
     path = file or (Path(given) if (given := os.environ.get("LIUCUN_SETTINGS")) else None)
     if path is None and DEFAULT_FILE.is_file():
         path = DEFAULT_FILE
+    values = _read(path) if path else {}
+    _check_names(values, path)
     try:
-        values = _read(path) if path else {}
         return Settings(**values)
+    except LibrarySettingsError:
+        raise SettingsError(
+            "A setting in the environment is not valid JSON.", "Look at the names that begin with LIUCUN_ in it."
+        ) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         where = f"{path} or the environment" if path else "the environment"
         raise SettingsError(
-            f"Setting {name} is wrong: {first['msg']}.", f"Correct it in {where}; docs/reference/settings.md lists all."
+            f"Setting {name} is wrong: {_words(first)}.",
+            f"Correct it in {where}; docs/reference/settings.md lists all.",
         ) from None
+
+
+def _words(error: Any) -> str:
+    """What the library says of one wrong value, for people."""
+    if error["type"] == "extra_forbidden":
+        return "there is no such setting"
+    text: str = error["msg"]
+    return text.removeprefix("Value error, ")
+
+
+def _check_names(values: dict[str, Any], path: Path | None) -> None:
+    """Sections that nobody knows, which the library would take for its own arguments, or pass over in silence."""
+    known = Settings.model_fields.keys()
+    for name in values:
+        if name not in known:
+            raise SettingsError(f"Setting {name} is wrong: there is no such section.", f"Correct it in {path}.")
+    for name in os.environ:
+        prefix, mark, _ = name.removeprefix("LIUCUN_").partition("__")
+        if name.startswith("LIUCUN_") and mark and prefix.lower() not in known:
+            raise SettingsError(
+                f"The environment sets {name}, and there is no section {prefix.lower()}.", "Correct or unset it."
+            )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,7 +5,8 @@ the day, as postlogd does) and RFC 3339 (`2026-11-23T21:46:00.367461+01:00 host 
 
 A year that is not written is inferred: the latest one with which the time lies at most a day behind the moment of
 reading; or, when the first line's year is given, counted on from there. An hour that a clock change repeats has two
-candidates; the earlier one is taken and the other kept.
+candidates; the earlier one is taken and the other kept. A time outside of 1970 to 2199 is none: a broken or hostile
+clock must not reach calendars that end at it.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from zoneinfo import ZoneInfo
 from infra.platform.clock import DAY, SECOND, from_datetime
 from schemas.envelope import TimeQuality
 
+_TIME_MIN: Final = 2 * DAY  # in every zone 1970 or later
+_TIME_MAX: Final = from_datetime(datetime(2200, 1, 1, tzinfo=UTC))
 _MONTHS: Final = {
     name: number
     for number, name in enumerate(
@@ -64,15 +67,16 @@ class Stamps:
 
     def _rfc3339(self, line: bytes) -> tuple[Moment, int] | None:
         end = line.find(b" ", 19, 40)
-        try:
-            moment = datetime.fromisoformat(line[:end].decode("ascii"))
-        except ValueError:
-            return None
         if end < 0 or line[10:11] != b"T":
             return None
-        if moment.tzinfo is None:
-            return self._in_zone(moment, "EXACT"), end + 1
-        return Moment(from_datetime(moment), "EXACT", None), end + 1
+        try:
+            stamp = datetime.fromisoformat(line[:end].decode("ascii"))
+            moment = (
+                self._in_zone(stamp, "EXACT") if stamp.tzinfo is None else Moment(from_datetime(stamp), "EXACT", None)
+            )
+        except (ValueError, OverflowError):
+            return None
+        return (moment, end + 1) if _TIME_MIN <= moment.time < _TIME_MAX else None
 
     def _rfc3164(self, prefix: bytes, reference_time: int) -> tuple[Moment, int] | None:
         """`Mmm dd hh:mm:ss `, the day with a space, a zero or nothing before it."""

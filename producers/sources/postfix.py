@@ -31,7 +31,7 @@ from producers.events import (
 )
 from producers.sources import postfix_notes
 from producers.sources.postfix_access import ACTIONS, HOST_IP_PORT, access_action, client_of
-from producers.text import address, decode, ip_address, scan_address
+from producers.text import address, bounded, decode, ip_address, scan_address
 from schemas.envelope import Kind, Outcome
 
 TEXT_BYTES_MAX: Final = 2000  # Postfix cuts what it logs there
@@ -117,8 +117,7 @@ def _picked_up(queue_id: str, _pid: bytes, rest: bytes) -> Event:
     at = tail.rfind(b" orig_id=")
     if at >= 0 and _QUEUE_ID.match(tail[at + 9 :]):
         previous = tail[at + 9 :].decode("ascii")
-    number = int(uid) if uid.isdigit() else None
-    client = Client(None, None, "LOCAL_PROCESS", None, None, None, number)
+    client = Client(None, None, "LOCAL_PROCESS", None, None, None, bounded(uid, 2**31 - 1))
     return Arrived(queue_id, "", client, previous)
 
 
@@ -140,12 +139,13 @@ def _from(queue_id: str, _pid: bytes, rest: bytes) -> Event:
     end = rest.rfind(b">, size=")
     size, _, tail = rest[end + 8 :].partition(b", nrcpt=")
     count, _, _ = tail.partition(b" ")
-    if end < 0 or not size.isdigit() or not count.isdigit():
+    size_bytes, recipient_count = bounded(size, 2**63 - 1), bounded(count, 2**31 - 1)
+    if end < 0 or size_bytes is None or recipient_count is None:
         return NotUnderstood("postfix-from")
     sender = address(rest[6:end])
     if scan_address(rest, 6) != end:
         sender = sender._replace(flags=(*sender.flags, "AMBIGUOUS_PARSE"))
-    return Queued(queue_id, sender, int(size), int(count))
+    return Queued(queue_id, sender, size_bytes, recipient_count)
 
 
 def _delivery(queue_id: str, _pid: bytes, rest: bytes) -> Event:

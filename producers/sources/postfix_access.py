@@ -1,6 +1,7 @@
 """Postfix access actions: what smtpd, postscreen, cleanup and milters refuse, discard, hold, or only note."""
 
 import re
+from itertools import islice
 from typing import Final
 
 from producers.events import Address, Client, Event, Held, Ignored, Refusal
@@ -10,6 +11,10 @@ from schemas.envelope import Outcome
 HOST_IP_PORT: Final = re.compile(rb"(.*)\[([^\[\]]*)\](?::(\d{1,5}))?\Z", re.DOTALL)
 _REPLY: Final = re.compile(rb"([2-5]\d\d) (?:([2-5]\.\d{1,3}\.\d{1,3}) )?")
 _PROTO_HELO: Final = re.compile(rb",? ?proto=[A-Z0-9-]+(?:,? helo=<(.*)>)?(?:,? sasl_method=.*|: .*)?\Z", re.DOTALL)
+_ECHOED: Final = re.compile(rb": [2-5]\d\d (?:[2-5]\.\d{1,3}\.\d{1,3} )?<")
+_FIELDS_BEGIN: Final = re.compile(rb"; (?=from=<|proto=)")
+PLACES_MAX: Final = 16
+_Fields = tuple[Address | None, Address | None, str | None]
 _CONTENT: Final = (b"header ", b"body ", b"mime-error ")
 
 
@@ -27,10 +32,11 @@ def access_action(queue_id: str, action: bytes, tail: bytes) -> Event:
     outcome, whole = ACTIONS[action]
     if outcome is None:
         return Held(queue_id) if action.endswith(b"hold") and queue_id else Ignored("postfix-access-note")
-    head, (sender, recipient, helo) = _split_envelope(tail)
+    content = tail.startswith(_CONTENT)
+    head, (sender, recipient, helo), doubtful = _split_envelope(tail, last=content)
     before, _, said = head.partition(b": ")
     stage, _, client_text = before.partition(b" from ")
-    if tail.startswith(_CONTENT):  # cleanup: `header Subject: TEXT from CLIENT`
+    if content:  # cleanup: `header Subject: TEXT from CLIENT`
         stage, said = b"END-OF-MESSAGE", b""
         client_text = head.rpartition(b" from ")[2]
     reply = _REPLY.match(said)
@@ -43,7 +49,9 @@ def access_action(queue_id: str, action: bytes, tail: bytes) -> Event:
         helo,
     )
     whole = whole or stage in (b"END-OF-MESSAGE", b"DATA", b"BDAT")
-    flags = ("TEMPORARY",) if reply and reply[1][:1] == b"4" else ()
+    flags: tuple[str, ...] = ("TEMPORARY",) if reply and reply[1][:1] == b"4" else ()
+    if doubtful:
+        flags = (*flags, "AMBIGUOUS_PARSE")
     return Refusal(
         queue_id,
         client,
@@ -57,22 +65,30 @@ def access_action(queue_id: str, action: bytes, tail: bytes) -> Event:
     )
 
 
-def _split_envelope(text: bytes) -> tuple[bytes, tuple[Address | None, Address | None, str | None]]:
-    """What stands before `; from=<S> to=<R> proto=P helo=<H>`, and those fields; each may be missing.
+def _split_envelope(text: bytes, *, last: bool) -> tuple[bytes, _Fields, bool]:
+    """What stands before `; from=<S> to=<R> proto=P helo=<H>`; those fields, each may be missing; whether in doubt.
 
-    Strangers write both before and inside the fields. Only the place counts from which everything to the line's end
-    has exactly this shape; there is one, unless a text was made to have two: then the first.
+    Strangers write before the fields (the refused address, a header) and inside them (HELO). Only a place counts from
+    which everything to the line's end has exactly this shape. The address that a reply repeats is stepped over. Where a
+    text was made to have several such places, the first is taken, behind a header the last, and it is in doubt; no more
+    than PLACES_MAX are tried.
     """
-    at = text.find(b"; ")
-    while at >= 0:
-        fields = _envelope_fields(text, at + 2)
-        if fields is not None:
-            return text[:at], fields
-        at = text.find(b"; ", at + 2)
-    return text, (None, None, None)
+    start = 0
+    if not last and (echoed := _ECHOED.search(text)) is not None:
+        start = max(0, scan_address(text, echoed.end()))
+    places = []
+    behind = text.rfind(b"proto=")
+    for found in islice(_FIELDS_BEGIN.finditer(text, start), PLACES_MAX):
+        at = found.start()
+        if at < behind and (fields := _envelope_fields(text, at + 2)) is not None:
+            places.append((at, fields))
+    if not places:
+        return text, (None, None, None), False
+    at, fields = places[-1 if last else 0]
+    return text[:at], fields, len(places) > 1
 
 
-def _envelope_fields(text: bytes, at: int) -> tuple[Address | None, Address | None, str | None] | None:
+def _envelope_fields(text: bytes, at: int) -> _Fields | None:
     """`[from=<S>[,]] [to=<R>[,]] proto=P[,] [helo=<H>]` up to the end; None when the text has another shape."""
     sender = recipient = None
     if text.startswith(b"from=<", at):

@@ -5,7 +5,7 @@ from typing import Final
 
 from producers.events import Event, Ignored, Lost, NotUnderstood, SessionEnded
 
-_DELETED_ALL: Final = re.compile(rb"Deleted: (\d+) messages?\Z")
+_DELETED_ALL: Final = re.compile(rb"Deleted: (\d{1,9}) messages?\Z")
 
 _QUIET: Final = (
     b"postfix-script",

@@ -1,7 +1,7 @@
 -- purpose:   the envelope records, one row a record, in daily partitions of the legal zone
 -- dangerous: no (creates only)
 -- way back:  DROP TABLE {{database}}.envelope (destroys evidence; only before the first record)
--- size:      about 80 bytes a row without indexes (docs/performance.md)
+-- size:      about 90 bytes a row without indexes (docs/performance.md)
 --
 -- Partition, order and TTL:
 --   * {{legal_zone}} is written here at the first start and cannot be changed afterwards.

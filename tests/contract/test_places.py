@@ -18,9 +18,11 @@ SQL_PLACES = {
     "consumers/verify.py",
     "infra/demo/tour.py",
     "infra/local/chdb_server.py",
+    "query_service/projection.py",  # SQLite: what follows from the ledger
+    "query_service/state.py",
     "query_service/store.py",
 }
-DDL_PLACES = {"infra/ops/migrate.py"}
+DDL_PLACES = {"infra/ops/migrate.py", "query_service/projection.py"}
 _SQL = re.compile(
     r"\b(SELECT\b.+\bFROM\b|INSERT INTO\b|ALTER TABLE\b|DELETE FROM\b|SYSTEM (STOP|START|DROP|FLUSH|RELOAD)\b|TRUNCATE\b|SELECT version\(\))",
     re.DOTALL,

@@ -35,7 +35,9 @@ PROMISED = {
     "producer run": {"--settings", "--once", "--new-outbox"},
     "producer replay": {"--mta", "--json", "--host", "--year", "--time-zone"},
 }
-UNITS = ("_total", "_seconds", "_bytes", "_records", "_entries", "_days_overdue", "_transactions", "_info")
+UNITS = (
+    "_total", "_seconds", "_bytes", "_records", "_entries", "_days_overdue", "_transactions", "_info", "_streams",
+)  # fmt: skip
 
 
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:

@@ -199,10 +199,12 @@ def test_rotation_and_restart(fresh: Settings, file: Path, tmp_path: Path) -> No
     loader = Program(file, "consumer", "run")
     agent = Program(file, "producer", "run")
     data = _mail(0, 30)
-    _write(file, data[:1000])
-    time.sleep(0.5)
+    until(lambda: "publishing" in agent.said())
+    cut = data.index(b"\n", 1000) + 1
+    _write(file, data[:cut])
+    until(lambda: count(fresh) >= 1)
     (tmp_path / "mail.log").rename(tmp_path / "mail.log.1")
-    _write(file, data[1000:])
+    _write(file, data[cut:])
     until(lambda: count(fresh) >= 30)
     assert agent.stop() == 0
     _write(file, _mail(30, 10))

@@ -191,5 +191,5 @@ def test_coverage_is_loaded(fresh: Settings, file: Path) -> None:
     loader = Program(file, "consumer", "run")
     until(lambda: count(fresh, "coverage") == 1)
     loader.stop()
-    stored = rows(fresh, "SELECT sources.1.source_name, sources.1.lines_ignored, event_day, closed FROM coverage")
+    stored = rows(fresh, "SELECT sources[1].source_name, sources[1].lines_ignored, event_day, closed FROM coverage")
     assert stored == [("mail", {"a": 1}, None, "TIME")]

@@ -4,13 +4,14 @@ import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from infra.platform.clock import SECOND
 from producers import follow
 from producers.errors import InputError
-from producers.follow import Chunk, Event, FileIdentity, Follower, Lost, Rotated, open_log
+from producers.follow import Chunk, Event, FileIdentity, Follower, Lost, Rotated, open_log, stream_files
 
 LATER = 10 * SECOND
 OPENED: list["Reader"] = []
@@ -180,3 +181,49 @@ def test_cut_gzip_is_read_as_far_as_it_goes(path: Path) -> None:
     packed = gzip.compress(b"".join(b"line %d\n" % number for number in range(10_000)))
     path.write_bytes(packed[: len(packed) // 2])
     assert Reader(path).drain() in (b"", *[b"".join(b"line %d\n" % n for n in range(k)) for k in range(10_000)])
+
+
+def test_a_file_that_is_being_compressed_is_not_read_again(path: Path) -> None:
+    """logrotate's `compress` without `delaycompress`: the copy is younger than what was read, and begins like it."""
+    reader = Reader(path)
+    path.write_bytes(b"one\ntwo\n")
+    assert reader.drain() == b"one\ntwo\n"
+    path.rename(path.with_name(path.name + ".1"))
+    path.with_name(path.name + ".1.gz").write_bytes(gzip.compress(b"one\ntwo\n"))
+    path.write_bytes(b"three\n")
+    assert reader.drain() == b"one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("name", ["info", "err", "bak", "1.xz", "offset"])
+def test_other_files_beside_the_log_are_not_its_rotated_forms(path: Path, name: str) -> None:
+    path.write_bytes(b"one\n")
+    path.with_name(f"{path.name}.{name}").write_bytes(b"other\n")
+    assert stream_files(path) == [path]
+
+
+def test_rotated_files_are_found_beside_what_a_link_leads_to(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "real"
+    folder.mkdir()
+    (folder / "mail.log").write_bytes(b"two\n")
+    (folder / "mail.log.1").write_bytes(b"one\n")
+    path.symlink_to(folder / "mail.log")
+    assert folder / "mail.log.1" in stream_files(path)
+
+
+def test_no_permission_yet_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new live file that may not be read for a moment must not end the agent, and nothing is passed over."""
+    path.write_bytes(b"one\n")
+    follower = Follower("mail", path, None, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(follow, "open_log", _refused)
+        assert follower.poll(LATER) is None
+        assert not follower.readable
+    chunk = follower.poll(LATER)
+    assert isinstance(chunk, Chunk)
+    assert chunk.data == b"one\n"
+    assert follower.readable
+    follower.close()
+
+
+def _refused(path: Path) -> BinaryIO:
+    raise InputError(f"{path} cannot be read (Permission denied).")

@@ -1,0 +1,120 @@
+"""What is refused is in the ledger: one entry each for callers we know, counted for those whom we do not.
+
+An entry that cannot be committed turns the refusal into AUDIT_UNAVAILABLE. Beyond refusals_per_minute_max of one
+caller, and for all that is not authenticated, refusals are counted; one REFUSALS_SUMMARY a minute tells the counts.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from infra.proof import canonical
+from query_service.audit import Audit
+from query_service.errors import AuditUnavailableError, DeskError
+from query_service.interceptors._wrap import Call
+
+SUMMARY_SECONDS: Final = 60.0
+REQUEST_BYTES_MAX: Final = 8192
+_COUNTS_MAX: Final = 1000  # different (method, reason, caller) in one summary; the rest is one count
+ACTOR: Final = "services/query"
+
+
+class Refusals:
+    """Step around authentication, so that it also sees who is not let in."""
+
+    def __init__(self, audit: Audit, per_minute_max: int) -> None:
+        self._audit = audit
+        self._per_minute_max = per_minute_max
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._minute = 0
+        self._entries: Counter[str] = Counter()
+        self._summed = time.monotonic()
+
+    @contextmanager
+    def around(self, call: Call) -> Iterator[None]:
+        """Every way out that is not an answer is recorded, unless an entry of the lookup's own says it already."""
+        try:
+            yield
+        except DeskError as error:
+            self._refused(call, error.reason, error.details)
+            raise
+        except Exception:
+            self._refused(call, "FAULT", {})
+            raise
+
+    def _refused(self, call: Call, reason: str, details: dict[str, str]) -> None:
+        if call.recorded or reason == "AUDIT_UNAVAILABLE":
+            return
+        caller = call.caller_or_none
+        if caller is None or not self._entry_allowed(caller.actor):
+            self._count(call.method, reason, caller.actor if caller else "")
+            return
+        call.recorded = True
+        self._audit.append(
+            "REFUSED",
+            caller.actor,
+            method=call.method,
+            reason=reason,
+            details=dict(details),
+            token_id=caller.token_id,
+            certificate=caller.peer.thumbprint,
+            request=_request(call.request),
+            **call.facts,
+        )
+
+    def summary(self, *, at_end: bool = False) -> None:
+        """Called every second: one entry a minute with what was counted. What cannot be committed is counted on."""
+        with self._lock:
+            if not self._counts or (time.monotonic() - self._summed < SUMMARY_SECONDS and not at_end):
+                return
+            counts, self._counts = self._counts, Counter()
+            self._summed = time.monotonic()
+        listed = [
+            {"method": method, "reason": reason, "caller": caller, "count": count}
+            for (method, reason, caller), count in sorted(counts.items())
+        ]
+        try:
+            self._audit.append("REFUSALS_SUMMARY", ACTOR, counts=listed)
+        except AuditUnavailableError:
+            with self._lock:
+                self._counts.update(counts)
+
+    def _count(self, method: str, reason: str, caller: str) -> None:
+        with self._lock:
+            key = (method, reason, caller)
+            known = key in self._counts or len(self._counts) < _COUNTS_MAX
+            self._counts[key if known else ("", reason, "")] += 1
+
+    def _entry_allowed(self, actor: str) -> bool:
+        minute = int(time.monotonic() // 60)
+        with self._lock:
+            if minute != self._minute:
+                self._minute, self._entries = minute, Counter()
+            self._entries[actor] += 1
+            return self._entries[actor] <= self._per_minute_max
+
+
+def _request(request: object) -> str:
+    """What was asked, as JSON text, for the auditor; a long one by its size only. The payload is encrypted there."""
+    if not isinstance(request, Message):
+        return ""
+    size = request.ByteSize()
+    if size > REQUEST_BYTES_MAX:
+        return f"({size} bytes)"
+    return canonical.encode(_plain(MessageToDict(request, preserving_proto_field_name=True))).decode()
+
+
+def _plain(value: object) -> object:
+    """Without fractions, which canonical JSON does not have."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, float) else value
