@@ -40,6 +40,7 @@ reference: setup  ## write docs/reference anew from the code
 bench: setup  ## measurements; alone on the machine
 	@$(BIN)/python -m benchmarks.ship
 	@$(BIN)/python -m benchmarks.load
+	@$(BIN)/python -m benchmarks.ledger
 
 clean:  ## remove what runs left behind (not the virtual environment)
 	@rm -rf var

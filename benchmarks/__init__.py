@@ -2,6 +2,7 @@
 
     python -m benchmarks.ship --json      reading a Postfix log
     python -m benchmarks.load --json      Kafka to the store
+    python -m benchmarks.ledger --json    appends to the ledger
 
 Never part of a timed test. Results, with the command that makes them, are in docs/performance.md.
 """

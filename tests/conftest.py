@@ -98,6 +98,12 @@ def ledger(ledger_folder: Path) -> RunningLedger:
     return running
 
 
+@pytest.fixture
+def recorded(fresh: Settings, ledger: RunningLedger) -> Settings:
+    """`fresh`, with a running ledger: for what deletes or reveals."""
+    return fresh.model_copy(update={"ledger": ledger.settings})
+
+
 @pytest.fixture(autouse=True)
 def programs_end() -> Iterator[None]:
     """A test that failed half-way must not leave a loader that disturbs the next."""

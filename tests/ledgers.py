@@ -16,7 +16,7 @@ from infra.ledger.client import LedgerClient, LedgerUnavailableError
 from infra.ledger.init import Person
 from infra.platform.clock import SystemClock
 from infra.platform.settings import Ledger
-from tests.pipeline import LIUCUN, Program
+from tests.pipeline import LIUCUN, Program, ledger_section
 
 PERSONS = {"li": ("preparer", "operator"), "wang": ("reviewer",), "zhao": ("legal", "auditor")}
 # Fixed seeds: the same three persons in every test.
@@ -42,22 +42,6 @@ def make_ledger(settings: Ledger, term_days: int = 1096) -> None:
     for name, key in KEYS.items():
         found = init.sign(found, f"persons/{name}", key)
     init.init(settings, SystemClock(), found)
-
-
-def ledger_section(settings: Ledger) -> str:
-    """The section for a settings file."""
-    return f"""\
-[ledger]
-folder = "{settings.folder}"
-keys_dir = "{settings.keys_dir}"
-append_socket = "{settings.append_socket}"
-read_socket = "{settings.read_socket}"
-origin = "{settings.origin}"
-append_uids = {settings.append_uids}
-read_uids = {settings.read_uids}
-request_timeout_seconds = {settings.request_timeout_seconds}
-erase_after_days_min = {settings.erase_after_days_min}
-"""
 
 
 @contextmanager

@@ -11,15 +11,15 @@ from confluent_kafka import Producer
 
 from infra.local.process import child_environment
 from infra.platform.clickhouse import connect
-from infra.platform.settings import Settings
+from infra.platform.settings import Ledger, Settings
 from producers.identity import record_id
 from schemas import avro, topics
 
 LIUCUN = str(Path(sys.executable).with_name("liucun"))
 
 
-def write_settings(path: Path, settings: Settings, *, more: str = "", **agent: Any) -> Path:
-    """A settings file for programs; `agent` = agent_id, outbox_dir, log (path); `more` = further sections."""
+def write_settings(path: Path, settings: Settings, **agent: Any) -> Path:
+    """A settings file for programs; `agent` = agent_id, outbox_dir, log (path)."""
     users = "".join(
         f'[clickhouse.{role}]\nuser = "{user.user}"\npassword_file = "{user.password_file}"\n'
         for role in ("migrator", "loader", "ops", "reader")
@@ -49,8 +49,26 @@ outbox_dir = "{agent["outbox_dir"]}"
 name = "mail"
 path = "{agent["log"]}"
 """
-    path.write_text(text + more)
+    if settings.ledger != Ledger():
+        text += ledger_section(settings.ledger)
+    path.write_text(text)
     return path
+
+
+def ledger_section(settings: Ledger) -> str:
+    """The section for a settings file."""
+    return f"""\
+[ledger]
+folder = "{settings.folder}"
+keys_dir = "{settings.keys_dir}"
+append_socket = "{settings.append_socket}"
+read_socket = "{settings.read_socket}"
+origin = "{settings.origin}"
+append_uids = {settings.append_uids}
+read_uids = {settings.read_uids}
+request_timeout_seconds = {settings.request_timeout_seconds}
+erase_after_days_min = {settings.erase_after_days_min}
+"""
 
 
 class Program:

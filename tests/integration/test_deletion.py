@@ -10,16 +10,16 @@ import pytest
 from infra.platform.clickhouse import connect
 from infra.platform.clock import HOUR, SystemClock, from_datetime
 from infra.platform.settings import Settings
-from tests.ledgers import RunningLedger, ledger_section
+from tests.ledgers import RunningLedger
 from tests.pipeline import Program, count, envelope, publish, run, until, write_settings
 
 RECORDS = 30
 
 
 @pytest.fixture
-def file(fresh: Settings, tmp_path: Path, ledger: RunningLedger) -> Path:
+def file(recorded: Settings, tmp_path: Path) -> Path:
     """Settings for loader, ops and ledger; the ledger runs."""
-    return write_settings(tmp_path / "liucun.toml", fresh, more=ledger_section(ledger.settings))
+    return write_settings(tmp_path / "liucun.toml", recorded)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def old_day(fresh: Settings, file: Path) -> str:
     return day.isoformat()
 
 
-def recorded(settings: Settings) -> list[Any]:
+def projected(settings: Settings) -> list[Any]:
     """Rows of the table `retention`, in the ledger's order."""
     client = connect(settings.clickhouse, settings.clickhouse.ops)
     try:
@@ -59,7 +59,7 @@ def test_no_ledger_no_drop(fresh: Settings, file: Path, ledger: RunningLedger, o
     assert refused.returncode == 1
     assert "The ledger does not answer" in refused.stderr
     assert count(fresh) == RECORDS
-    assert recorded(fresh) == []
+    assert projected(fresh) == []
     file.write_text(text)
     ledger.start()
     done = json.loads(run(file, "retention", "enforce", "--execute", "--json").stdout)
@@ -67,7 +67,7 @@ def test_no_ledger_no_drop(fresh: Settings, file: Path, ledger: RunningLedger, o
     assert count(fresh) == 0
     found = entries(ledger)
     assert [(index, kind) for index, kind, _ in found] == [(1, "DROP_INTENT"), (2, "DROP_DONE")]
-    for (index, kind, payload), row in zip(found, recorded(fresh), strict=True):
+    for (index, kind, payload), row in zip(found, projected(fresh), strict=True):
         assert (index, kind, payload["event_day"], payload["row_count"], payload["attempt_id"], "services/ops") == row
     intent = found[0][2]
     assert (intent["row_count"], intent["retention_days"], intent["actor"]) == (RECORDS, 60, "services/ops")
@@ -89,7 +89,7 @@ def test_killed_in_a_drop(fresh: Settings, file: Path, ledger: RunningLedger, ol
     assert kinds[-1] == "DROP_DONE"
     assert len(kinds) == (3 if step.startswith("recorded") else 2)
     in_ledger = {index: payload["attempt_id"] for index, _, payload in entries(ledger)}
-    for index, _, _, _, attempt_id, _ in recorded(fresh):
+    for index, _, _, _, attempt_id, _ in projected(fresh):
         assert in_ledger[index] == attempt_id
 
 

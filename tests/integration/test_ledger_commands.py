@@ -11,8 +11,8 @@ from infra.ledger.client import LedgerClient
 from infra.platform.clock import DAY, SECOND
 from infra.proof import checkpoint, leaf, merkle
 from tests.integration.test_ledger import raw
-from tests.ledgers import KEYS, PERSONS, RunningLedger, ledger_section, ledger_settings
-from tests.pipeline import LIUCUN, Program, run
+from tests.ledgers import KEYS, PERSONS, RunningLedger, ledger_settings
+from tests.pipeline import LIUCUN, Program, ledger_section, run
 
 
 def erasing(ledger: RunningLedger, days: float) -> tuple[Program, LedgerClient]:
