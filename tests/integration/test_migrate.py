@@ -14,9 +14,9 @@ from tests.pipeline import rows, run, write_settings
 
 
 @pytest.fixture
-def conf(fresh: Settings, tmp_path: Path) -> Path:
-    """A settings file for a store and a broker that were migrated."""
-    return write_settings(tmp_path / "liucun.toml", fresh)
+def conf(recorded: Settings, tmp_path: Path) -> Path:
+    """A settings file for a store and a broker that were migrated, and a ledger that runs."""
+    return write_settings(tmp_path / "liucun.toml", recorded)
 
 
 def _drop(settings: Settings, *tables: str) -> None:
