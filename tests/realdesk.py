@@ -15,7 +15,7 @@ from infra.platform.settings import Settings
 from schemas import avro
 from tests import desk as kit
 from tests.desk import RunningDesk, World
-from tests.ledgers import RunningLedger, ledger_section
+from tests.ledgers import RunningLedger
 from tests.pipeline import Program, envelope, write_settings
 
 _offsets = itertools.count()
@@ -56,7 +56,7 @@ class RealDesk:
         )
         self.file = write_settings(folder / "desk.toml", self.settings.model_copy(update={"kafka": stack.kafka}))
         with self.file.open("a") as out:
-            out.write(ledger_section(ledger.settings) + _server_section(self.settings))
+            out.write(_server_section(self.settings))
         self.program: Program | None = None
 
     @property
