@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal, TextIO, TypedDict
 from uuid import uuid4
 
+from infra.platform.durable import sync_folder, write_atomically
 from infra.platform.errors import SettingsError
 from producers.errors import OutboxDamagedError, OutboxFullError, OutboxInUseError
 from schemas import avro
@@ -261,26 +262,6 @@ class Outbox:
             except OSError as error:
                 raise _full(self.folder, error) from None
         return self._descriptor, used
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a small file so that a reader, or a power cut, sees the old one or the new one."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _lock(folder: Path) -> TextIO:

@@ -19,12 +19,13 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from infra.platform import logging, metrics
+from infra.platform.durable import write_atomically
 from infra.platform.errors import UnreachableError
 from infra.platform.kafka import LIBRARY_LOG, consumer_config, producer_config
 from infra.platform.settings import Kafka
 from infra.platform.steps import reached
 from producers.errors import ForeignPositionError
-from producers.outbox import Frame, Outbox, write_atomically
+from producers.outbox import Frame, Outbox
 from schemas import avro, topics
 
 TRANSACTION_SECONDS_MAX: Final = 1.0

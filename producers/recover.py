@@ -17,10 +17,11 @@ from typing import Any, BinaryIO, Final, Literal
 
 from infra.platform import logging
 from infra.platform.clock import MINUTE
+from infra.platform.durable import write_atomically
 from producers.capture import Capture, FileRead
 from producers.errors import InputError, OutboxDamagedError, OutboxInUseError, RerunDiffersError
 from producers.follow import Chunk, FileIdentity, is_same, open_log, read_there_is
-from producers.outbox import Frame, Outbox, read_frames, write_atomically
+from producers.outbox import Frame, Outbox, read_frames
 from schemas import avro
 
 SNAPSHOT_MICROSECONDS: Final = MINUTE

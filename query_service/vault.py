@@ -4,7 +4,6 @@ A file is MAGIC, a random nonce (12 bytes), AES-256-GCM of the content; what it 
 that a file put in another's place does not open. The key is a file in the folder, mode 0600.
 """
 
-import os
 import secrets
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from infra.platform.durable import write_atomically
 from query_service.errors import DeskError
 
 MAGIC: Final = b"liucun-sealed-v1\n"
@@ -33,10 +33,10 @@ class Vault:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key_file = folder / _KEY
         if not key_file.exists():
-            _write(key_file, secrets.token_bytes(32))
+            write_atomically(key_file, secrets.token_bytes(32))
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = AESGCM(key_file.read_bytes()).encrypt(nonce, content, what)
-        _write(folder / name, MAGIC + nonce + sealed)
+        write_atomically(folder / name, MAGIC + nonce + sealed)
 
     def read(self, group: str, name: str, what: bytes) -> bytes:
         """The content. LOOKUP_EXPIRED when it or its key is gone, FAULT when it was changed."""
@@ -61,23 +61,3 @@ class Vault:
         folder = self._folder / group
         (folder / _KEY).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """All of it, or nothing under that name."""
-    temporary = path.with_name(path.name + ".new")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -26,10 +26,11 @@ from infra.ledger.client import LedgerClient, LedgerUnavailableError
 from infra.ledger.errors import LedgerDamagedError
 from infra.ledger.examine_payloads import PayloadCheck
 from infra.ledger.examine_tiles import TileCheck
-from infra.ledger.files import NEW_SUFFIX, in_use, journal_files, lock
+from infra.ledger.files import in_use, journal_files, lock
 from infra.ledger.findings import Findings
 from infra.ledger.init import LOG_KEY_FILE
 from infra.ledger.publish import CHECKPOINT
+from infra.platform.durable import NEW_SUFFIX
 from infra.platform.errors import LiucunError, SettingsError
 from infra.platform.settings import Ledger
 from infra.proof import checkpoint, merkle

@@ -14,9 +14,9 @@ from struct import Struct
 from typing import Final, TextIO
 
 from infra.ledger.errors import LedgerDamagedError, LedgerInUseError, NotCommittedError, StorageUnknownError
+from infra.platform.durable import sync_folder
 from infra.platform.errors import SettingsError
 
-NEW_SUFFIX: Final = ".new"
 # struct flock of 64-bit Linux: type, whence, start, length (0 = all), pid. Open file description locks: they can be
 # asked for, and two in one process exclude each other too.
 _FLOCK: Final = Struct("hhqqi0q")
@@ -50,17 +50,6 @@ def in_use(folder: Path) -> bool:
     return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file so that a reader, or a power cut, sees the old one or the new one. Its folder is not synced."""
-    temporary = path.with_name(path.name + NEW_SUFFIX)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-
-
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, durably. May be repeated."""
     if path.is_dir():
@@ -68,15 +57,6 @@ def make_folder(path: Path) -> None:
     make_folder(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def journal_files(folder: Path) -> list[Path]:

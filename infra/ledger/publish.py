@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from infra.ledger.errors import LedgerDamagedError
-from infra.ledger.files import make_folder, sync_folder, write_atomically
+from infra.ledger.files import make_folder
 from infra.ledger.tree import File
+from infra.platform.durable import sync_folder, write_atomically
 from infra.platform.steps import reached
 from infra.proof.tiles import TILE_WIDTH
 
@@ -41,13 +42,12 @@ def publish(folder: Path, publication: Publication) -> None:
                 )
             continue
         make_folder(path.parent)
-        write_atomically(path, data)
+        write_atomically(path, data, sync_name=False)
         touched.add(path.parent)
     for parent in sorted(touched):
         sync_folder(parent)
     reached("ledger.tiles_written")
     write_atomically(folder / CHECKPOINT, publication.note.encode())
-    sync_folder(folder)
     reached("ledger.published")
     for tile, _ in publication.full:
         assert tile.width == TILE_WIDTH

@@ -19,11 +19,12 @@ from typing import Final
 
 from infra.ledger import leaves, payloads
 from infra.ledger.errors import LedgerDamagedError
-from infra.ledger.files import NEW_SUFFIX, Journal, journal_files, name_of
+from infra.ledger.files import Journal, journal_files, name_of
 from infra.ledger.keys import Keys
 from infra.ledger.payloads import PayloadError, Record
 from infra.ledger.publish import CHECKPOINT
 from infra.ledger.tree import Tree
+from infra.platform.durable import NEW_SUFFIX
 from infra.platform.errors import SettingsError
 from infra.proof import canonical, checkpoint, leaf, merkle
 from infra.proof.checkpoint import Checkpoint

@@ -14,12 +14,12 @@ Then a person looks at the clock and says so: `liucun retention confirm-clock --
 
 import ctypes
 import json
-import os
 from pathlib import Path
 from typing import Final
 
 from infra.ops.errors import ClockError
 from infra.platform.clock import DAY, Clock, to_datetime
+from infra.platform.durable import write_atomically
 from infra.platform.errors import SettingsError
 
 AWAY_MAX: Final = DAY
@@ -50,14 +50,11 @@ def agreed_time(state_dir: Path) -> int | None:
 
 def write_agreed_time(state_dir: Path, moment: int) -> None:
     """Set it, atomically and durably. SettingsError when the folder cannot be written."""
-    temporary = state_dir / f"{_FILE}.new"
+    document = {"agreed_time": moment, "text": f"{to_datetime(moment):%Y-%m-%dT%H:%M:%SZ}"}
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump({"agreed_time": moment, "text": f"{to_datetime(moment):%Y-%m-%dT%H:%M:%SZ}"}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(state_dir / _FILE)
+        # Readable for the store's user too: its unit asks before the store starts.
+        write_atomically(state_dir / _FILE, json.dumps(document).encode(), mode=0o644)
     except OSError as error:
         raise SettingsError(
             f"The folder {state_dir} cannot be written ({error.strerror}).", "Check ops.state_dir and its owner."
