@@ -1,5 +1,6 @@
 """`liucun demo`: arguments only."""
 
+import json
 import os
 import signal
 import sys
@@ -72,8 +73,12 @@ def _stay(stop: threading.Event) -> None:
     pid_file.write_text(f"{os.getpid()} {tether.start_time(os.getpid())}")
     settings = folder / "liucun.toml"
     click.echo("\nIt stays up. In another terminal:")
-    for command in ("consumer lag", "consumer verify", "retention status", "doctor"):
+    for command in ("consumer lag", "consumer verify", "retention status", "audit list", "doctor"):
         click.echo(f"  .venv/bin/liucun {command} --settings {os.path.relpath(settings)}")
+    lookup = json.loads((folder / "report.json").read_text(encoding="utf-8"))["lookup"]
+    click.echo(
+        f"  .venv/bin/liucun lookup stream {lookup} --settings {os.path.relpath(folder / 'certs' / 'zhang.toml')}"
+    )
     click.echo("Ctrl-C ends it.")
     try:
         stop.wait()

@@ -1,12 +1,14 @@
-"""THE WAY of the demo: stack -> tables, ledger -> an old day -> mail -> records -> agreement -> the old day dropped.
+"""THE WAY of the demo: stack -> an old day -> mail -> records -> agreement -> a lawful question -> the old day dropped.
 
 1. A Kafka broker and a ClickHouse server start; `liucun schema migrate` makes topics and tables. Three people sign the
    genesis of a ledger, and its writer starts.
 2. A log of 61 days ago is backfilled while its records may still be loaded (the loader's clock is set back two days).
 3. A real Postfix takes and sends mail, or its committed trace is written again; agent and loader run meanwhile.
 4. What the store holds is compared with what the SMTP client and the receiving sink saw; `consumer verify` proves it.
-5. `liucun retention enforce --execute` drops the old day, checks that it is gone, and has both in the ledger.
-6. `liucun audit verify` computes the ledger anew, and finds one changed byte in a copy of it.
+5. An officer enters an instrument, two people sign it, a question inside its scope is answered, with what was sent and
+   nothing else, and one outside of it is refused.
+6. `liucun retention enforce --execute` drops the old day, checks that it is gone, and has both in the ledger.
+7. `liucun audit verify` computes the ledger anew, and finds one changed byte in a copy of it.
 """
 
 import json
@@ -19,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from infra.demo import ledger, old_log
+from infra.demo import desk, ledger, old_log
 from infra.demo.programs import Programs
 from infra.local import postfix, scenario
 from infra.local.postfix import LocalPostfix
@@ -56,9 +58,10 @@ class Tour:
         self._say = say
         self._seconds: dict[str, float] = {"setup": _setup_seconds(home)}
         self._running = ExitStack()
+        self._old = ("", 0)
 
     def run(self) -> dict[str, Any]:
-        """All six steps; the report. What was started runs on until `close`. LiucunError when a step fails."""
+        """All seven steps; the report. What was started runs on until `close`. LiucunError when a step fails."""
         stack = LocalStack(self._home)
         for name in _SCRATCH:  # a demo begins with nothing; the engines themselves stay
             path = self._home / name
@@ -69,9 +72,12 @@ class Tour:
         log_path = self._home / "demo" / "mail.log" if isinstance(mail, str) else mail.mta.log_file
         programs = self._programs = Programs(self._home, stack, log_path)
         self._running.callback(programs.stop_all)
-        self._client = connect(stack.settings().clickhouse, stack.settings().clickhouse.migrator, in_database=False)
+        # What is stored is compared with what was sent as the query service's account, the only one that may look.
+        self._client = connect(stack.settings().clickhouse, stack.settings().clickhouse.reader, in_database=False)
         self._running.callback(self._client.close)
-        report = self._timed("pipeline", lambda: self._pipeline(programs, log_path, mail))
+        report, truth = self._timed("pipeline", lambda: self._pipeline(programs, log_path, mail))
+        report |= self._timed("lookup", lambda: self._lookup(programs, truth))
+        report |= self._timed("end", lambda: self._end(programs))
         report["seconds"] = {name: round(seconds, 1) for name, seconds in self._seconds.items()}
         file = self._home / "demo" / "report.json"
         file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -108,32 +114,58 @@ class Tour:
             return error.message.rstrip(".")
         return Live(mta, sink)
 
-    def _pipeline(self, programs: Programs, log_path: Path, mail: Live | str) -> dict[str, Any]:
+    def _pipeline(self, programs: Programs, log_path: Path, mail: Live | str) -> tuple[dict[str, Any], Counter[Truth]]:
+        """Steps 1 to 4: facts for the report, and what was sent."""
         programs.run("schema", "migrate", "--execute")
-        ledger.begin(programs, self._home / "demo" / "people")
-        old_day, old_rows = self._load_old_day(programs)
+        ledger.begin(programs)
+        self._old = self._load_old_day(programs)
         programs.start("loader", "consumer", "run")
         programs.start("agent", "producer", "run")
         messages, truth = self._mail(log_path, mail)
         stored = self._wait_for("live records", "agent_id = 'mx1'", sum(truth.values()))
         missing, unexpected = truth - stored, stored - truth
-        self._show_one()
         self._say(
-            f"   {messages} messages: {sum(truth.values())} recipients decided, {sum(stored.values())} records stored, "
+            f"4  {messages} messages: {sum(truth.values())} recipients decided, {sum(stored.values())} records stored, "
             f"{sum(missing.values())} missing, {sum(unexpected.values())} too many"
         )
         programs.stop("agent")
         verified = self._verified(programs, sum(stored.values()))
-        dropped = self._drop_old_day(programs, old_day, old_rows)
-        audit = ledger.verify(programs, self._home / "demo" / "ledger", self._home / "demo" / "ledger-changed")
-        self._say(f"6  The ledger has {audit['entries']} entries, all as written; one byte changed in a copy was found")
-        return {
+        report = {
             "mta": "postfix-trace" if isinstance(mail, str) else "postfix-live",
             "messages_sent": messages,
             "records_expected": sum(truth.values()),
             "records_loaded": sum(stored.values()),
             "duplicates": verified["duplicates"] + sum(unexpected.values()),
             "missing": sum(missing.values()) + verified["missing"],
+        }
+        return report, truth
+
+    def _lookup(self, programs: Programs, truth: Counter[Truth]) -> dict[str, Any]:
+        """Step 5."""
+        told = desk.answer(programs)
+        self._say(f"5  {desk.DOCUMENT_NUMBER} entered by officers/zhang, signed by persons/wang and persons/zhao")
+        found = Counter(_truth(record) for record in told.records)
+        sent = Counter({one: count for one, count in truth.items() if desk.INSIDE in (one.sender, one.recipient)})
+        if found != sent:
+            raise LocalEngineError(
+                f"The lookup found {sum(found.values())} records, sent were {sum(sent.values())}.",
+                "This is a fault; report it.",
+            )
+        self._say(f"   {told.lookup}: {len(told.records)} records of {desk.INSIDE}, as sent")
+        one = next(record for record in told.records if record["sender_ip"])
+        self._say(
+            f"   {one['event_time']}  {one['sender']} [{one['sender_ip']}] -> {one['recipient']}  "
+            f"{one['outcome']}, {one['queue_id']}"
+        )
+        self._say(f"   The same about {desk.OUTSIDE}: refused, {told.refused}")
+        return {"lookup": told.lookup, "lookup_records": len(told.records), "refused_lookup_reason": told.refused}
+
+    def _end(self, programs: Programs) -> dict[str, Any]:
+        """Steps 6 and 7."""
+        dropped = self._drop_old_day(programs, *self._old)
+        audit = ledger.verify(programs, self._home / "demo" / "ledger", self._home / "demo" / "ledger-changed")
+        self._say(f"7  The ledger has {audit['entries']} entries, all as written; one byte changed in a copy was found")
+        return {
             "ledger_entries": audit["entries"],
             "audit_verified": audit["ok"],
             "oldest_day_dropped": dropped,
@@ -185,17 +217,6 @@ class Tour:
         count: int = self._client.query(query).result_rows[0][0]
         return count
 
-    def _show_one(self) -> None:
-        """One record, as an officer would want it."""
-        row = self._client.query(
-            "SELECT event_time, sender, IPv6NumToString(assumeNotNull(sender_ip)), recipient, recipient_host, outcome, "
-            "queue_id FROM liucun.envelope WHERE agent_id = 'mx1' AND outcome = 'SENT' AND sender_ip IS NOT NULL "
-            "ORDER BY event_time LIMIT 1"
-        ).result_rows[0]
-        when, sender, ip, recipient, relay, outcome, queue_id = row
-        self._say(f"4  {when:%Y-%m-%d %H:%M:%S}Z  {sender} [{ip.removeprefix('::ffff:')}] -> {recipient}")
-        self._say(f"   {outcome} to {relay}, queue id {queue_id}")
-
     def _verified(self, programs: Programs, records: int) -> dict[str, int]:
         """Step 4's proof from the store alone, once the agent's last coverage record is there."""
         deadline = time.monotonic() + ARRIVAL_SECONDS_MAX
@@ -214,13 +235,13 @@ class Tour:
         return {"duplicates": twice, "missing": len(report["findings"]) - twice}
 
     def _drop_old_day(self, programs: Programs, day: str, rows: int) -> str:
-        """Step 5."""
+        """Step 6."""
         programs.run("retention", "enforce", "--execute")
         states = {entry["day"]: entry["state"] for entry in programs.run_json("retention", "status")}
         left = self._count(f"toDate(event_time, '{Legal().zone}') = '{day}'")
         if states.get(day) != "VERIFIED" or left:
             raise LocalEngineError(f"{day} is {states.get(day)} with {left} rows left.", "This is a fault; report it.")
-        self._say(f"5  {day} is past its 60 days: {rows} records dropped, checked gone, in the ledger before and after")
+        self._say(f"6  {day} is past its 60 days: {rows} records dropped, checked gone, in the ledger before and after")
         return day
 
 
@@ -233,6 +254,13 @@ def _stored(client: Client, where: str) -> Counter[Truth]:
     return Counter(
         Truth(event, outcome, sender, recipient, None if ip == "::" else ip)
         for event, outcome, sender, recipient, ip in client.query(query).result_rows
+    )
+
+
+def _truth(record: dict[str, Any]) -> Truth:
+    """The same of a record of a lookup."""
+    return Truth(
+        record["event"], record["outcome"], record["sender"] or "", record["recipient"] or "", record["sender_ip"]
     )
 
 

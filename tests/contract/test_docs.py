@@ -64,3 +64,17 @@ def test_the_number_of_hard_cases_is_counted() -> None:
 
 def test_a_page_of_contributing() -> None:
     assert len(_text(REPOSITORY / "CONTRIBUTING.md").splitlines()) <= 60
+
+
+def test_the_two_readmes_say_the_same() -> None:
+    """Same commands, same tour, same links to files, same order and number of headings, rows and cases."""
+    english, chinese = (_text(REPOSITORY / name) for name in ("README.md", "README.zh-CN.md"))
+    for pattern in (r"(?m)^    .*$", r"(?s)```\n(.*?)```", r"(?m)^#+ ", r"(?m)^\|", r"`(?:liucun|make) [^`]+`"):
+        assert re.findall(pattern, english) == re.findall(pattern, chinese), pattern
+    links = [
+        {target for target, _ in _LINK.findall(text) if not target.startswith("README")} for text in (english, chinese)
+    ]
+    assert links[0] == links[1]
+    counted = re.search(r"(\d+) of 80", english)
+    assert counted is not None
+    assert f"中的 {counted[1]} 个" in chinese

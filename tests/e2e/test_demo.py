@@ -17,7 +17,7 @@ from infra.local.runtime import REPOSITORY, home_from_environment, kafka_jars
 from tests.pipeline import LIUCUN, until
 from tests.processes import below
 
-TOUR_LINES_MAX = 25
+TOUR_LINES_MAX = 40
 PROGRAMS = ("java", "ldd", "chroot", "dpkg-deb", "dpkg-query", "apt-cache")  # all that the demo calls, but apt-get
 
 
@@ -56,6 +56,13 @@ def _finished(home: Path, **environment: str) -> tuple[str, dict[str, Any]]:
     assert report["duplicates"] == report["missing"] == 0
     assert report["records_loaded"] == report["records_expected"] > 0
     assert report["messages_sent"] > 0
+    assert report["lookup"].startswith("agencies/")
+    assert report["lookup"] in said
+    assert report["lookup_records"] == 16  # four messages a round reach alice
+    assert report["refused_lookup_reason"] == "OUT_OF_SCOPE"
+    assert report["audit_verified"] is True
+    assert report["ledger_entries"] > 10
+    assert {"setup", "stack", "pipeline", "lookup"} <= report["seconds"].keys()
     return said, report
 
 

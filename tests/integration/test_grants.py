@@ -21,7 +21,7 @@ CONTENTS = ("sender", "recipient", "original_recipient", "sender_ip", "recipient
 @pytest.fixture
 def accounts(settings: Settings) -> Iterator[dict[str, Client]]:
     """A client for each role."""
-    roles = ("loader", "ops", "reader")
+    roles = ("migrator", "loader", "ops", "reader")
     clients = {role: connect(settings.clickhouse, getattr(settings.clickhouse, role)) for role in roles}
     yield clients
     for client in clients.values():
@@ -37,14 +37,14 @@ def refusal(client: Client, statement: str, **settings: Any) -> int:
     return 0
 
 
-@pytest.mark.parametrize("role", ["loader", "ops"])
+@pytest.mark.parametrize("role", ["migrator", "loader", "ops"])
 @pytest.mark.parametrize("column", CONTENTS)
-def test_loader_and_ops_cannot_read_contents(accounts: dict[str, Client], role: str, column: str) -> None:
+def test_nobody_but_the_reader_can_read_contents(accounts: dict[str, Client], role: str, column: str) -> None:
     assert refusal(accounts[role], f"SELECT {column} FROM envelope LIMIT 1") == DENIED
     assert refusal(accounts[role], f"SELECT count() FROM envelope WHERE {column} = '::1'") == DENIED
 
 
-@pytest.mark.parametrize("role", ["loader", "ops"])
+@pytest.mark.parametrize("role", ["migrator", "loader", "ops"])
 def test_neither_by_a_star_nor_by_the_query_log(accounts: dict[str, Client], role: str) -> None:
     """The log of queries shows the parameters of lookups."""
     assert refusal(accounts[role], "SELECT * FROM envelope LIMIT 1") == DENIED
@@ -66,6 +66,18 @@ def test_ops_counts_and_drops_but_does_not_write(accounts: dict[str, Client]) ->
     assert refusal(ops, "ALTER TABLE envelope DROP PARTITION '2020-01-01'") == 0
     assert refusal(ops, "SELECT agent_id FROM envelope LIMIT 1") == DENIED
     assert refusal(ops, "INSERT INTO envelope (record_id) VALUES ('0123456789abcdef')") == DENIED
+
+
+def test_migrator_makes_tables_and_writes_in_its_book_only(accounts: dict[str, Client]) -> None:
+    migrator = accounts["migrator"]
+    assert refusal(migrator, "SELECT number FROM migration LIMIT 1") == 0
+    for table in ("envelope", "coverage", "batch", "retention"):
+        assert refusal(migrator, f"SELECT count() FROM {table}") == DENIED, table
+    assert refusal(migrator, "INSERT INTO envelope (record_id) VALUES ('0123456789abcdef')") == DENIED
+    assert (
+        refusal(migrator, "CREATE TABLE copy ENGINE = MergeTree ORDER BY tuple() AS SELECT sender FROM envelope")
+        == DENIED
+    )
 
 
 def test_reader_reads_and_does_nothing_else(accounts: dict[str, Client]) -> None:
