@@ -8,7 +8,7 @@
  6. The same request_id gives the same lookup, and nothing is run twice.
  7. Something of the window is still kept, and hits are left.
  8. LOOKUP_INTENT is committed. Nothing was read from the store before.
- 9. The store is read, under the query id of the intent, in what is left of the deadline.
+ 9. The store is read, under the query id of the intent, in what is left of the deadline; hops are followed (hops).
 10. Records go into segments of at most 10,000: sealed on disk, then LOOKUP_SEGMENT committed with the root.
 11. LOOKUP_OUTCOME is committed over the roots. Only then the answer leaves.
 Whatever ends it in between closes it with OUTCOME = ABORTED and the reason; if the ledger is away, or the process is
@@ -26,7 +26,7 @@ from liucun.lookup.v1 import lookup_pb2
 from infra.platform.steps import reached
 from infra.platform.times import microseconds_of
 from infra.proof import requests
-from query_service import approvals, names, policy, wire
+from query_service import approvals, hops, names, policy, wire
 from query_service.desk import Desk, request_id
 from query_service.errors import AuditUnavailableError, DeskError
 from query_service.interceptors._wrap import Call
@@ -233,34 +233,35 @@ def _read(desk: Desk, call: Call, asked: Asked, told: threading.Event) -> tuple[
     most: int = document["max_records"]
     begin, end = (microseconds_of(document["answered_window"][name]) for name in ("start_time", "end_time"))
     question = Question(asked.selector, begin, end, fields, most + 1, document["include_non_final"])
-    found, truncated, roots = 0, False, list[str]()
-    waiting: list[dict[str, Any]] = []
-    with closing(desk.store.rows(question, query_id(asked.name), call.seconds_left())) as rows:
-        for row in rows:
+    count, truncated, roots = 0, False, list[str]()
+    waiting: list[tuple[int, dict[str, Any]]] = []
+    with closing(hops.found(desk.store, question, query_id(asked.name), call.seconds_left)) as rows:
+        for hop, row in rows:
             if told.is_set():
                 raise DeskError("LOOKUP_CANCELLED")
             if call.seconds_left() <= 0:
                 raise DeskError("DEADLINE_EXCEEDED")
-            if found == most:
+            if count == most:
                 truncated = document["disclosure"] != "EXISTENCE"
                 break
-            found += 1
+            count += 1
             if with_records:
-                waiting.append(document_of_row(fields, row))
+                waiting.append((hop, document_of_row(fields, row)))
                 if len(waiting) == RECORDS_MAX:
                     roots.append(_seal(desk, call, asked.name, len(roots), waiting))
                     waiting = []
     reached("desk.read")
     if waiting:
         roots.append(_seal(desk, call, asked.name, len(roots), waiting))
-    return found, truncated, roots
+    return count, truncated, roots
 
 
-def _seal(desk: Desk, call: Call, lookup: str, number: int, documents: Sequence[dict[str, Any]]) -> str:
+def _seal(desk: Desk, call: Call, lookup: str, number: int, found: Sequence[tuple[int, dict[str, Any]]]) -> str:
     """10: one segment; its root."""
     first = number * RECORDS_MAX + 1
-    root = requests.segment_root(requests.record_hash(document) for document in documents)
-    desk.segments.write(lookup, number, root, [message_of(first + at, one) for at, one in enumerate(documents)])
+    root = requests.segment_root(requests.record_hash(document) for _, document in found)
+    messages = [message_of(first + at, document, hop) for at, (hop, document) in enumerate(found)]
+    desk.segments.write(lookup, number, root, messages)
     reached("desk.sealed")
     desk.audit.append(
         "LOOKUP_SEGMENT",
@@ -268,7 +269,7 @@ def _seal(desk: Desk, call: Call, lookup: str, number: int, documents: Sequence[
         lookup=lookup,
         segment_number=number,
         first_record_number=first,
-        record_count=len(documents),
+        record_count=len(found),
         root=root,
     )
     reached("desk.segment")

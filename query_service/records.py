@@ -41,7 +41,7 @@ def document_of_row(fields: Sequence[str], row: Sequence[Any]) -> dict[str, Any]
     return out
 
 
-def message_of(number: int, document: dict[str, Any]) -> lookup_pb2.Record:
+def message_of(number: int, document: dict[str, Any], hop: int = 0) -> lookup_pb2.Record:
     """The JSON form as protobuf."""
     envelope = envelope_pb2.Envelope()
     for field, value in document.items():
@@ -57,7 +57,7 @@ def message_of(number: int, document: dict[str, Any]) -> lookup_pb2.Record:
             envelope.flags.extend(value)
         else:
             setattr(envelope, field, value)
-    return lookup_pb2.Record(record_number=number, envelope=envelope)
+    return lookup_pb2.Record(record_number=number, envelope=envelope, hop=hop)
 
 
 def document_of(record: lookup_pb2.Record, groups: Sequence[str]) -> dict[str, Any]:

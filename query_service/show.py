@@ -38,12 +38,12 @@ def record(found: lookup_pb2.Record, lookup: lookup_pb2.Lookup, as_json: bool) -
     """One record: with --json the JSON form of envelope.md, its number in front."""
     document = document_of(found, field_groups(lookup.field_groups, "field_groups"))
     if as_json:
-        click.echo(json.dumps({"record_number": found.record_number, **document}, ensure_ascii=False))
+        click.echo(json.dumps({"record_number": found.record_number, "hop": found.hop, **document}, ensure_ascii=False))
         return
     ip = document.get("sender_ip") or "-"
     click.echo(
         f"{found.record_number:>6}  {document['event_time']}  {document['sender']} [{ip}] -> {document['recipient']}  "
-        f"{document['outcome']}"
+        f"{document['outcome']}" + (f"  (hop {found.hop:+})" if found.hop else "")
     )
 
 

@@ -7,6 +7,7 @@ from its intent, so that the store's own log can be matched with the ledger, and
 import ipaddress
 import threading
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,7 +64,15 @@ _QUERY: Final = (
     "SELECT $COLUMNS FROM envelope WHERE $RANGE AND $WINDOW AND $MATCH AND $UNDECIDED "
     "ORDER BY event_time, record_id LIMIT 1 BY record_id LIMIT {limit:UInt64}"
 )
-_KILL: Final = "KILL QUERY WHERE query_id = {id:String} ASYNC"
+# A message that another server of ours handed over, or took over, around the window.
+_HOPS: Final = (
+    "SELECT $COLUMNS FROM envelope WHERE event_time >= {queue_before:DateTime64(6, 'UTC')} "
+    "AND event_time < {end_of_queue:DateTime64(6, 'UTC')} AND event_time > {cut_off:DateTime64(6, 'UTC')} "
+    "AND (queue_id IN {on:Array(String)} OR next_queue_id IN {back:Array(String)}) "
+    "ORDER BY event_time, record_id LIMIT 1 BY record_id LIMIT {limit:UInt64}"
+)
+HOP_ROWS_MAX: Final = 100_000  # that share a queue id with those in hand; beyond it the answer is too large
+_KILL: Final = "KILL QUERY WHERE query_id = {id:String} OR startsWith(query_id, {hops:String}) ASYNC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +103,26 @@ class Store:
 
     def rows(self, question: Question, query_id: str, seconds: float) -> Generator[Sequence[Any]]:
         """Rows in order; times as microseconds. To be closed (contextlib.closing) if it is not read to its end."""
-        columns = ", ".join(
-            f"toUnixTimestamp64Micro({field})" if field in TIME_FIELDS else field for field in question.fields
+        yield from self._stream(
+            statement(_columns(question), question), self._parameters(question), self._limits(query_id, seconds)
         )
-        client: Client | None = None
-        good = False
-        try:
-            client = self._take()
-            with client.query_row_block_stream(
-                statement(columns, question),
-                parameters=self._parameters(question),
-                settings=self._limits(query_id, seconds),
-            ) as blocks:
-                for block in blocks:
-                    yield from block
-            good = True
-        except (ClickHouseError, LiucunError, OSError) as error:
-            raise refusal(error) from None
-        finally:
-            if client is not None:
-                self._give_back(client) if good else client.close()
+
+    def hop_rows(
+        self, question: Question, on: Sequence[str], back: Sequence[str], query_id: str, seconds: float
+    ) -> Generator[Sequence[Any]]:
+        """Rows, with the question's fields, whose queue id is one of `on`, or whose next one is one of `back`."""
+        parameters = self._parameters(question) | {
+            "queue_before": _time(question.begin - self._settings.server.queue_life_days * DAY),
+            "on": list(on),
+            "back": list(back),
+            "limit": HOP_ROWS_MAX + 1,
+        }
+        text = _HOPS.replace("$COLUMNS", _columns(question))
+        with closing(self._stream(text, parameters, self._limits(query_id, seconds))) as rows:
+            for number, row in enumerate(rows):
+                if number == HOP_ROWS_MAX:
+                    raise DeskError("RESULT_TOO_LARGE")
+                yield row
 
     def answers(self) -> bool:
         """Whether the store lets this account in, and has its table."""
@@ -133,7 +142,11 @@ class Store:
         """End a running query by its id; silent when there is none, or the store is away and it ends by its time."""
         try:
             client = connect(self._settings.clickhouse, self._settings.clickhouse.reader)
-            client.command(_KILL, parameters={"id": query_id}, settings={"max_execution_time": KILL_SECONDS_MAX})
+            client.command(
+                _KILL,
+                parameters={"id": query_id, "hops": f"{query_id}-hop"},
+                settings={"max_execution_time": KILL_SECONDS_MAX},
+            )
             client.close()
         except (ClickHouseError, LiucunError, OSError):
             return
@@ -144,6 +157,22 @@ class Store:
             for client in self._idle:
                 client.close()
             self._idle.clear()
+
+    def _stream(self, text: str, parameters: dict[str, Any], settings: dict[str, Any]) -> Generator[Sequence[Any]]:
+        """Rows of one query, over a connection of its own."""
+        client: Client | None = None
+        good = False
+        try:
+            client = self._take()
+            with client.query_row_block_stream(text, parameters=parameters, settings=settings) as blocks:
+                for block in blocks:
+                    yield from block
+            good = True
+        except (ClickHouseError, LiucunError, OSError) as error:
+            raise refusal(error) from None
+        finally:
+            if client is not None:
+                self._give_back(client) if good else client.close()
 
     def _take(self) -> Client:
         with self._lock:
@@ -198,6 +227,11 @@ def statement(columns: str, question: Question) -> str:
     for name, value in parts.items():
         text = text.replace(name, value)
     return text
+
+
+def _columns(question: Question) -> str:
+    """Times leave the store as microseconds."""
+    return ", ".join(f"toUnixTimestamp64Micro({field})" if field in TIME_FIELDS else field for field in question.fields)
 
 
 def refusal(error: Exception) -> DeskError:

@@ -218,6 +218,12 @@ class FakeStore(Store):
                 raise self.error
             yield tuple(_value(field, number, question.begin) for field in question.fields)
 
+    def hop_rows(
+        self, question: Question, on: Sequence[str], back: Sequence[str], query_id: str, seconds: float
+    ) -> Generator[Sequence[Any]]:
+        """None."""
+        yield from ()
+
     def answers(self) -> bool:
         """Always."""
         return True

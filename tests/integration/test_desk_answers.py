@@ -15,6 +15,7 @@ from liucun.lookup.v1 import lookup_pb2
 from infra.platform.clock import DAY
 from infra.proof import requests
 from query_service.client import Client
+from query_service.hops import Hop
 from query_service.records import document_of
 from query_service.state import State
 from query_service.wire import field_groups
@@ -78,7 +79,7 @@ def test_counts_and_existence(place: Place, desk: RunningDesk, officer: Client) 
     one = kit.approved(desk)
     counted = ask(officer, one, disclosure="DISCLOSURE_COUNT")
     assert (counted.record_count, len(counted.segments)) == (25, 0)
-    assert place.store.questions[-1].fields == ("record_id",)
+    assert set(place.store.questions[-1].fields) == set(Hop._fields), "ids, and what joins hops"
     exists = ask(officer, one, disclosure="DISCLOSURE_EXISTENCE")
     assert (exists.record_count, exists.truncated) == (1, False)
     assert kit.fetched(officer, one.name).hits_used == 26, "counts draw on the same budget"

@@ -27,15 +27,15 @@ from liucun.authorization.v1 import scope_pb2 as liucun_dot_authorization_dot_v1
 from liucun.lookup.v1 import envelope_pb2 as liucun_dot_lookup_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dliucun/lookup/v1/lookup.proto\x12\x10liucun.lookup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#liucun/authorization/v1/scope.proto\x1a\x1fliucun/lookup/v1/envelope.proto\"x\n\x07Segment\x12\x16\n\x0esegment_number\x18\x01 \x01(\x05\x12\x1b\n\x13\x66irst_record_number\x18\x02 \x01(\x03\x12\x14\n\x0crecord_count\x18\x03 \x01(\x05\x12\x0c\n\x04root\x18\x04 \x01(\t\x12\x14\n\x0cledger_index\x18\x05 \x01(\x03\"\xcf\x07\n\x06Lookup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rauthorization\x18\x02 \x01(\t\x12\x33\n\x08selector\x18\x03 \x01(\x0b\x32!.liucun.authorization.v1.Selector\x12\x33\n\x06window\x18\x04 \x01(\x0b\x32#.liucun.authorization.v1.TimeWindow\x12\x13\n\x0bmax_records\x18\x05 \x01(\x03\x12\x30\n\ndisclosure\x18\x06 \x01(\x0e\x32\x1c.liucun.lookup.v1.Disclosure\x12\x19\n\x11include_non_final\x18\x07 \x01(\x08\x12-\n\x05state\x18\x08 \x01(\x0e\x32\x1e.liucun.lookup.v1.Lookup.State\x12\x15\n\rstatus_reason\x18\t \x01(\t\x12\x14\n\x0crecord_count\x18\n \x01(\x03\x12\x11\n\ttruncated\x18\x0b \x01(\x08\x12<\n\x0f\x61nswered_window\x18\x0c \x01(\x0b\x32#.liucun.authorization.v1.TimeWindow\x12\x39\n\x0c\x66ield_groups\x18\r \x03(\x0e\x32#.liucun.authorization.v1.FieldGroup\x12+\n\x08segments\x18\x0e \x03(\x0b\x32\x19.liucun.lookup.v1.Segment\x12\x11\n\trequester\x18\x0f \x01(\t\x12/\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13intent_ledger_index\x18\x13 \x01(\x03\x12\x1c\n\x14outcome_ledger_index\x18\x14 \x01(\x03\"\xe0\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17STATE_AWAITING_APPROVAL\x10\x01\x12\x1d\n\x19STATE_AWAITING_DISCLOSURE\x10\x02\x12\x13\n\x0fSTATE_DISCLOSED\x10\x03\x12\"\n\x1eSTATE_DISCLOSURE_NOT_AVAILABLE\x10\x04\x12\x12\n\x0eSTATE_REJECTED\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\x12\x11\n\rSTATE_EXPIRED\x10\x07\x12\x0f\n\x0bSTATE_ERROR\x10\x08\"M\n\x06Record\x12\x15\n\rrecord_number\x18\x01 \x01(\x03\x12,\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32\x1a.liucun.lookup.v1.Envelope\"z\n\x13\x43reateLookupRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12(\n\x06lookup\x18\x02 \x01(\x0b\x32\x18.liucun.lookup.v1.Lookup\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"@\n\x14\x43reateLookupResponse\x12(\n\x06lookup\x18\x01 \x01(\x0b\x32\x18.liucun.lookup.v1.Lookup\" \n\x10GetLookupRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x11GetLookupResponse\x12(\n\x06lookup\x18\x01 \x01(\x0b\x32\x18.liucun.lookup.v1.Lookup\"K\n\x12ListLookupsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x13ListLookupsResponse\x12)\n\x07lookups\x18\x01 \x03(\x0b\x32\x18.liucun.lookup.v1.Lookup\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13\x43\x61ncelLookupRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x14\x43\x61ncelLookupResponse\x12(\n\x06lookup\x18\x01 \x01(\x0b\x32\x18.liucun.lookup.v1.Lookup\"K\n\x12ListRecordsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x13ListRecordsResponse\x12)\n\x07records\x18\x01 \x03(\x0b\x32\x18.liucun.lookup.v1.Record\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x14StreamRecordsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"H\n\x0bRecordBatch\x12)\n\x07records\x18\x01 \x03(\x0b\x32\x18.liucun.lookup.v1.Record\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"B\n\x0eStreamProgress\x12\x1a\n\x12last_record_number\x18\x01 \x01(\x03\x12\x14\n\x0crecord_count\x18\x02 \x01(\x03\"\"\n\nStreamDone\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\"\xb5\x01\n\x15StreamRecordsResponse\x12\x30\n\x07records\x18\x01 \x01(\x0b\x32\x1d.liucun.lookup.v1.RecordBatchH\x00\x12\x34\n\x08progress\x18\x02 \x01(\x0b\x32 .liucun.lookup.v1.StreamProgressH\x00\x12,\n\x04\x64one\x18\x03 \x01(\x0b\x32\x1c.liucun.lookup.v1.StreamDoneH\x00\x42\x06\n\x04item*p\n\nDisclosure\x12\x1a\n\x16\x44ISCLOSURE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44ISCLOSURE_RECORDS\x10\x01\x12\x14\n\x10\x44ISCLOSURE_COUNT\x10\x02\x12\x18\n\x14\x44ISCLOSURE_EXISTENCE\x10\x03\x32\xcb\x04\n\rLookupService\x12_\n\x0c\x43reateLookup\x12%.liucun.lookup.v1.CreateLookupRequest\x1a&.liucun.lookup.v1.CreateLookupResponse\"\x00\x12V\n\tGetLookup\x12\".liucun.lookup.v1.GetLookupRequest\x1a#.liucun.lookup.v1.GetLookupResponse\"\x00\x12\\\n\x0bListLookups\x12$.liucun.lookup.v1.ListLookupsRequest\x1a%.liucun.lookup.v1.ListLookupsResponse\"\x00\x12_\n\x0c\x43\x61ncelLookup\x12%.liucun.lookup.v1.CancelLookupRequest\x1a&.liucun.lookup.v1.CancelLookupResponse\"\x00\x12\\\n\x0bListRecords\x12$.liucun.lookup.v1.ListRecordsRequest\x1a%.liucun.lookup.v1.ListRecordsResponse\"\x00\x12\x64\n\rStreamRecords\x12&.liucun.lookup.v1.StreamRecordsRequest\x1a\'.liucun.lookup.v1.StreamRecordsResponse\"\x00\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dliucun/lookup/v1/lookup.proto\x12\x10liucun.lookup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#liucun/authorization/v1/scope.proto\x1a\x1fliucun/lookup/v1/envelope.proto\"x\n\x07Segment\x12\x16\n\x0esegment_number\x18\x01 \x01(\x05\x12\x1b\n\x13\x66irst_record_number\x18\x02 \x01(\x03\x12\x14\n\x0crecord_count\x18\x03 \x01(\x05\x12\x0c\n\x04root\x18\x04 \x01(\t\x12\x14\n\x0cledger_index\x18\x05 \x01(\x03\"\xcf\x07\n\x06Lookup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rauthorization\x18\x02 \x01(\t\x12\x33\n\x08selector\x18\x03 \x01(\x0b\x32!.liucun.authorization.v1.Selector\x12\x33\n\x06window\x18\x04 \x01(\x0b\x32#.liucun.authorization.v1.TimeWindow\x12\x13\n\x0bmax_records\x18\x05 \x01(\x03\x12\x30\n\ndisclosure\x18\x06 \x01(\x0e\x32\x1c.liucun.lookup.v1.Disclosure\x12\x19\n\x11include_non_final\x18\x07 \x01(\x08\x12-\n\x05state\x18\x08 \x01(\x0e\x32\x1e.liucun.lookup.v1.Lookup.State\x12\x15\n\rstatus_reason\x18\t \x01(\t\x12\x14\n\x0crecord_count\x18\n \x01(\x03\x12\x11\n\ttruncated\x18\x0b \x01(\x08\x12<\n\x0f\x61nswered_window\x18\x0c \x01(\x0b\x32#.liucun.authorization.v1.TimeWindow\x12\x39\n\x0c\x66ield_groups\x18\r \x03(\x0e\x32#.liucun.authorization.v1.FieldGroup\x12+\n\x08segments\x18\x0e \x03(\x0b\x32\x19.liucun.lookup.v1.Segment\x12\x11\n\trequester\x18\x0f \x01(\t\x12/\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13intent_ledger_index\x18\x13 \x01(\x03\x12\x1c\n\x14outcome_ledger_index\x18\x14 \x01(\x03\"\xe0\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17STATE_AWAITING_APPROVAL\x10\x01\x12\x1d\n\x19STATE_AWAITING_DISCLOSURE\x10\x02\x12\x13\n\x0fSTATE_DISCLOSED\x10\x03\x12\"\n\x1eSTATE_DISCLOSURE_NOT_AVAILABLE\x10\x04\x12\x12\n\x0eSTATE_REJECTED\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\x12\x11\n\rSTATE_EXPIRED\x10\x07\x12\x0f\n\x0bSTATE_ERROR\x10\x08\"Z\n\x06Record\x12\x15\n\rrecord_number\x18\x01 \x01(\x03\x12,\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32\x1a.liucun.lookup.v1.Envelope\x12\x0b\n\x03hop\x18\x03 \x01(\x11\"z\n\x13\x43reateLookupRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12(\n\x06lookup\x18\x02 \x01(\x0b\x32\x18.liucun.lookup.v1.Lookup\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"@\n\x14\x43reateLookupResponse\x12(\n\x06lookup\x18\x01 \x01(\x0b\x32\x18.liucun.lookup.v1.Lookup\" \n\x10GetLookupRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x11GetLookupResponse\x12(\n\x06lookup\x18\x01 \x01(\x0b\x32\x18.liucun.lookup.v1.Lookup\"K\n\x12ListLookupsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x13ListLookupsResponse\x12)\n\x07lookups\x18\x01 \x03(\x0b\x32\x18.liucun.lookup.v1.Lookup\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13\x43\x61ncelLookupRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x14\x43\x61ncelLookupResponse\x12(\n\x06lookup\x18\x01 \x01(\x0b\x32\x18.liucun.lookup.v1.Lookup\"K\n\x12ListRecordsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x13ListRecordsResponse\x12)\n\x07records\x18\x01 \x03(\x0b\x32\x18.liucun.lookup.v1.Record\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x14StreamRecordsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"H\n\x0bRecordBatch\x12)\n\x07records\x18\x01 \x03(\x0b\x32\x18.liucun.lookup.v1.Record\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"B\n\x0eStreamProgress\x12\x1a\n\x12last_record_number\x18\x01 \x01(\x03\x12\x14\n\x0crecord_count\x18\x02 \x01(\x03\"\"\n\nStreamDone\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\"\xb5\x01\n\x15StreamRecordsResponse\x12\x30\n\x07records\x18\x01 \x01(\x0b\x32\x1d.liucun.lookup.v1.RecordBatchH\x00\x12\x34\n\x08progress\x18\x02 \x01(\x0b\x32 .liucun.lookup.v1.StreamProgressH\x00\x12,\n\x04\x64one\x18\x03 \x01(\x0b\x32\x1c.liucun.lookup.v1.StreamDoneH\x00\x42\x06\n\x04item*p\n\nDisclosure\x12\x1a\n\x16\x44ISCLOSURE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44ISCLOSURE_RECORDS\x10\x01\x12\x14\n\x10\x44ISCLOSURE_COUNT\x10\x02\x12\x18\n\x14\x44ISCLOSURE_EXISTENCE\x10\x03\x32\xcb\x04\n\rLookupService\x12_\n\x0c\x43reateLookup\x12%.liucun.lookup.v1.CreateLookupRequest\x1a&.liucun.lookup.v1.CreateLookupResponse\"\x00\x12V\n\tGetLookup\x12\".liucun.lookup.v1.GetLookupRequest\x1a#.liucun.lookup.v1.GetLookupResponse\"\x00\x12\\\n\x0bListLookups\x12$.liucun.lookup.v1.ListLookupsRequest\x1a%.liucun.lookup.v1.ListLookupsResponse\"\x00\x12_\n\x0c\x43\x61ncelLookup\x12%.liucun.lookup.v1.CancelLookupRequest\x1a&.liucun.lookup.v1.CancelLookupResponse\"\x00\x12\\\n\x0bListRecords\x12$.liucun.lookup.v1.ListRecordsRequest\x1a%.liucun.lookup.v1.ListRecordsResponse\"\x00\x12\x64\n\rStreamRecords\x12&.liucun.lookup.v1.StreamRecordsRequest\x1a\'.liucun.lookup.v1.StreamRecordsResponse\"\x00\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'liucun.lookup.v1.lookup_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISCLOSURE']._serialized_start=2477
-  _globals['_DISCLOSURE']._serialized_end=2589
+  _globals['_DISCLOSURE']._serialized_start=2490
+  _globals['_DISCLOSURE']._serialized_end=2602
   _globals['_SEGMENT']._serialized_start=154
   _globals['_SEGMENT']._serialized_end=274
   _globals['_LOOKUP']._serialized_start=277
@@ -43,37 +43,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOOKUP_STATE']._serialized_start=1028
   _globals['_LOOKUP_STATE']._serialized_end=1252
   _globals['_RECORD']._serialized_start=1254
-  _globals['_RECORD']._serialized_end=1331
-  _globals['_CREATELOOKUPREQUEST']._serialized_start=1333
-  _globals['_CREATELOOKUPREQUEST']._serialized_end=1455
-  _globals['_CREATELOOKUPRESPONSE']._serialized_start=1457
-  _globals['_CREATELOOKUPRESPONSE']._serialized_end=1521
-  _globals['_GETLOOKUPREQUEST']._serialized_start=1523
-  _globals['_GETLOOKUPREQUEST']._serialized_end=1555
-  _globals['_GETLOOKUPRESPONSE']._serialized_start=1557
-  _globals['_GETLOOKUPRESPONSE']._serialized_end=1618
-  _globals['_LISTLOOKUPSREQUEST']._serialized_start=1620
-  _globals['_LISTLOOKUPSREQUEST']._serialized_end=1695
-  _globals['_LISTLOOKUPSRESPONSE']._serialized_start=1697
-  _globals['_LISTLOOKUPSRESPONSE']._serialized_end=1786
-  _globals['_CANCELLOOKUPREQUEST']._serialized_start=1788
-  _globals['_CANCELLOOKUPREQUEST']._serialized_end=1823
-  _globals['_CANCELLOOKUPRESPONSE']._serialized_start=1825
-  _globals['_CANCELLOOKUPRESPONSE']._serialized_end=1889
-  _globals['_LISTRECORDSREQUEST']._serialized_start=1891
-  _globals['_LISTRECORDSREQUEST']._serialized_end=1966
-  _globals['_LISTRECORDSRESPONSE']._serialized_start=1968
-  _globals['_LISTRECORDSRESPONSE']._serialized_end=2057
-  _globals['_STREAMRECORDSREQUEST']._serialized_start=2059
-  _globals['_STREAMRECORDSREQUEST']._serialized_end=2113
-  _globals['_RECORDBATCH']._serialized_start=2115
-  _globals['_RECORDBATCH']._serialized_end=2187
-  _globals['_STREAMPROGRESS']._serialized_start=2189
-  _globals['_STREAMPROGRESS']._serialized_end=2255
-  _globals['_STREAMDONE']._serialized_start=2257
-  _globals['_STREAMDONE']._serialized_end=2291
-  _globals['_STREAMRECORDSRESPONSE']._serialized_start=2294
-  _globals['_STREAMRECORDSRESPONSE']._serialized_end=2475
-  _globals['_LOOKUPSERVICE']._serialized_start=2592
-  _globals['_LOOKUPSERVICE']._serialized_end=3179
+  _globals['_RECORD']._serialized_end=1344
+  _globals['_CREATELOOKUPREQUEST']._serialized_start=1346
+  _globals['_CREATELOOKUPREQUEST']._serialized_end=1468
+  _globals['_CREATELOOKUPRESPONSE']._serialized_start=1470
+  _globals['_CREATELOOKUPRESPONSE']._serialized_end=1534
+  _globals['_GETLOOKUPREQUEST']._serialized_start=1536
+  _globals['_GETLOOKUPREQUEST']._serialized_end=1568
+  _globals['_GETLOOKUPRESPONSE']._serialized_start=1570
+  _globals['_GETLOOKUPRESPONSE']._serialized_end=1631
+  _globals['_LISTLOOKUPSREQUEST']._serialized_start=1633
+  _globals['_LISTLOOKUPSREQUEST']._serialized_end=1708
+  _globals['_LISTLOOKUPSRESPONSE']._serialized_start=1710
+  _globals['_LISTLOOKUPSRESPONSE']._serialized_end=1799
+  _globals['_CANCELLOOKUPREQUEST']._serialized_start=1801
+  _globals['_CANCELLOOKUPREQUEST']._serialized_end=1836
+  _globals['_CANCELLOOKUPRESPONSE']._serialized_start=1838
+  _globals['_CANCELLOOKUPRESPONSE']._serialized_end=1902
+  _globals['_LISTRECORDSREQUEST']._serialized_start=1904
+  _globals['_LISTRECORDSREQUEST']._serialized_end=1979
+  _globals['_LISTRECORDSRESPONSE']._serialized_start=1981
+  _globals['_LISTRECORDSRESPONSE']._serialized_end=2070
+  _globals['_STREAMRECORDSREQUEST']._serialized_start=2072
+  _globals['_STREAMRECORDSREQUEST']._serialized_end=2126
+  _globals['_RECORDBATCH']._serialized_start=2128
+  _globals['_RECORDBATCH']._serialized_end=2200
+  _globals['_STREAMPROGRESS']._serialized_start=2202
+  _globals['_STREAMPROGRESS']._serialized_end=2268
+  _globals['_STREAMDONE']._serialized_start=2270
+  _globals['_STREAMDONE']._serialized_end=2304
+  _globals['_STREAMRECORDSRESPONSE']._serialized_start=2307
+  _globals['_STREAMRECORDSRESPONSE']._serialized_end=2488
+  _globals['_LOOKUPSERVICE']._serialized_start=2605
+  _globals['_LOOKUPSERVICE']._serialized_end=3192
 # @@protoc_insertion_point(module_scope)

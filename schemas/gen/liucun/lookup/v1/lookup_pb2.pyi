@@ -102,12 +102,14 @@ class Lookup(_message.Message):
     def __init__(self, name: _Optional[str] = ..., authorization: _Optional[str] = ..., selector: _Optional[_Union[_scope_pb2.Selector, _Mapping]] = ..., window: _Optional[_Union[_scope_pb2.TimeWindow, _Mapping]] = ..., max_records: _Optional[int] = ..., disclosure: _Optional[_Union[Disclosure, str]] = ..., include_non_final: _Optional[bool] = ..., state: _Optional[_Union[Lookup.State, str]] = ..., status_reason: _Optional[str] = ..., record_count: _Optional[int] = ..., truncated: _Optional[bool] = ..., answered_window: _Optional[_Union[_scope_pb2.TimeWindow, _Mapping]] = ..., field_groups: _Optional[_Iterable[_Union[_scope_pb2.FieldGroup, str]]] = ..., segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., requester: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., intent_ledger_index: _Optional[int] = ..., outcome_ledger_index: _Optional[int] = ...) -> None: ...
 
 class Record(_message.Message):
-    __slots__ = ("record_number", "envelope")
+    __slots__ = ("record_number", "envelope", "hop")
     RECORD_NUMBER_FIELD_NUMBER: _ClassVar[int]
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    HOP_FIELD_NUMBER: _ClassVar[int]
     record_number: int
     envelope: _envelope_pb2.Envelope
-    def __init__(self, record_number: _Optional[int] = ..., envelope: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ...) -> None: ...
+    hop: int
+    def __init__(self, record_number: _Optional[int] = ..., envelope: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., hop: _Optional[int] = ...) -> None: ...
 
 class CreateLookupRequest(_message.Message):
     __slots__ = ("parent", "lookup", "request_id", "validate_only")
