@@ -30,7 +30,7 @@ def store(stack: Any) -> Iterator[Store]:
             "message_key": number.to_bytes(16, "big"), "agent_id": "test-hops", "message_id": "<1@hops.example>",
             "accept_time": T,
         }  # fmt: skip
-        return record(8_000_000 + number, changes.pop("event_time", T + number), **(values | changes))
+        return record(8_500_000 + number, changes.pop("event_time", T + number), **(values | changes))
 
     def chain(number: int, **changes: Any) -> bytes:
         """The number-th of six servers in a row."""
@@ -81,7 +81,7 @@ def found(store: Store, selector: Selector, **changes: Any) -> list[tuple[int, i
     }  # fmt: skip
     question = Question(selector, **(values | changes))
     with closing(hops.found(store, question, "test-hops", lambda: 30.0)) as rows:
-        return [(hop, row[0] - 8_000_000) for hop, row in rows]
+        return [(hop, row[0] - 8_500_000) for hop, row in rows]
 
 
 def test_on_to_where_the_mail_went(store: Store) -> None:
