@@ -1,4 +1,4 @@
-"""What cannot be loaded: written to the dead-letter topic, limited, shown masked.
+"""What cannot be loaded: written to the dead-letter topic, shown masked.
 
 A dead letter always says where the message stands in Kafka, why it was not loaded, its length and its SHA-256. Its
 bytes are kept only when its event_time can be read, is not in the future, and lies so far from its limit that this
@@ -6,27 +6,24 @@ topic's own retention ends first; so no address outlives the law here.
 """
 
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, Final, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from consumers.batch import Message, Partition
-from consumers.errors import DeadLetterLimitError
-from consumers.judge import PAST_RETENTION, peek_event_time
+from consumers.judge import peek_event_time
 from infra.ledger.client import LedgerClient
 from infra.platform import metrics
 from infra.platform.clock import DAY
 from infra.platform.errors import UnreachableError
 from infra.platform.kafka import LIBRARY_LOG, consumer_config, producer_config
-from infra.platform.settings import Kafka, Loader
+from infra.platform.settings import Kafka
 from schemas import avro, envelope, topics
 
 # 14 days in the topic, one in its open segment, one to spare (decided against topics.toml by a test).
 RAW_KEPT_BEFORE_LIMIT: Final = 16 * DAY
-LIMIT_WINDOW_MESSAGES: Final = 10_000
 FLUSH_SECONDS_MAX: Final = 60.0
 
 
@@ -60,46 +57,12 @@ def record(
 
 
 class DeadLetters:
-    """Writes dead letters and holds the limit. Writing the same one twice is harmless: readers go by coordinates."""
+    """Writes dead letters. Writing the same one twice is harmless: readers go by coordinates."""
 
-    def __init__(self, kafka: Kafka, bounds: Loader) -> None:
+    def __init__(self, kafka: Kafka) -> None:
         """Connects at the first dead letter."""
         self._kafka = kafka
-        self._bounds = bounds
         self._producer: Producer | None = None
-        self._recent: dict[Partition, deque[tuple[int, int]]] = {}
-        self._run: dict[Partition, int] = {}
-
-    def check(self, partition: Partition, offsets: Sequence[int], excluded: list[tuple[Message, str]]) -> None:
-        """Count a batch with these offsets. DeadLetterLimitError when dead letters are no accident any more.
-
-        The ratio counts over the last LIMIT_WINDOW_MESSAGES messages, so a single one in a quiet topic stops nothing.
-        """
-        letters = {message.offset for message, reason in excluded if reason != PAST_RETENTION}
-        run = self._longest_run(partition, offsets, letters)
-        count, dead = len(offsets), len(letters)
-        recent = self._recent.setdefault(partition, deque())
-        recent.append((count, dead))
-        while len(recent) > 1 and sum(messages for messages, _ in recent) - recent[0][0] >= LIMIT_WINDOW_MESSAGES:
-            recent.popleft()
-        window_dead = sum(dead for _, dead in recent)
-        window = max(sum(messages for messages, _ in recent), LIMIT_WINDOW_MESSAGES)
-        if run > self._bounds.dead_letter_run_max or window_dead > self._bounds.dead_letter_ratio_max * window:
-            raise DeadLetterLimitError(
-                f"{window_dead} of the last messages of partition {partition.number} of {partition.topic} cannot be "
-                f"loaded ({run} one after another).",
-                "See `liucun consumer dead-letter list`; mend the cause, or raise loader.dead_letter_ratio_max or "
-                "loader.dead_letter_run_max. Nothing of this batch was committed.",
-            )
-
-    def _longest_run(self, partition: Partition, offsets: Sequence[int], letters: set[int]) -> int:
-        """Dead letters one after another, counted on from the batch before."""
-        run = longest = self._run.get(partition, 0) if letters else 0
-        for offset in offsets if letters else ():
-            run = run + 1 if offset in letters else 0
-            longest = max(longest, run)
-        self._run[partition] = run
-        return longest
 
     def write(self, letters: list[dict[str, Any]]) -> None:
         """Write and wait until the brokers have them all. UnreachableError when they do not take them in time."""

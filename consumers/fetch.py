@@ -52,11 +52,12 @@ class Stored(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """A closed batch, its intent when it is a repetition, and whether rows of it may be in the store already."""
+    """A closed batch, its intent when it is a repetition, and whether rows of it may be in the store already, put
+    there under other bounds."""
 
     batch: Batch
     replay: Intent | None
-    ask_first: bool
+    perhaps_stored: bool
 
 
 @dataclass(slots=True)
@@ -219,7 +220,7 @@ class Fetcher:
                 f"from {batch.first} to {batch.last}.",
                 "Records were deleted or offsets reset: see docs/runbook before doing anything.",
             )
-        return Fetched(batch, replay, replay is not None or batch.first <= assigned.perhaps_stored_through)
+        return Fetched(batch, replay, batch.first <= assigned.perhaps_stored_through)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         committed = consumer.committed(partitions, timeout=self._timeout)

@@ -6,23 +6,31 @@ Kafka keeps the records), the store is not as it must be (the loader stops), or 
 the wrong messages).
 """
 
+import math
+import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.external import ExternalData
 
 from consumers.errors import ConsumerError, StoreNotReadyError
 from infra.platform import logging
 from infra.platform.clickhouse import Client, code_of, connect
-from infra.platform.clock import to_datetime
+from infra.platform.clock import SECOND, to_datetime
 from infra.platform.errors import UnreachableError
 from infra.platform.settings import ClickHouse
+from schemas import columns
 
 INSERT_ROWS_MAX: Final = 1_100_000  # above the largest batch: an insert is one block
 INSERT_SECONDS_MAX: Final = 120
 DAYS_PER_INSERT_MAX: Final = 500
+BLOCKS_UNTIMED: Final = 2  # months that a batch of coverage may touch
+BOOKED_LATE_SECONDS: Final = 300  # a batch decided so long before may have been inserted since
+REPLICATED_BLOCKS: Final = 1000  # defaults where the table does not say: the least of all versions
+REPLICATED_SECONDS: Final = 3600.0
 _BUSY: Final = frozenset(
     {0, 3, 107, 159, 164, 202, 203, 209, 210, 236, 241, 242, 243, 252, 285, 290, 319, 374, 394, 425, 999}
 )
@@ -46,6 +54,38 @@ SETTINGS: Final[dict[str, Any]] = {
 }
 
 
+_READING: Final = {name: SETTINGS[name] for name in SETTINGS if name.startswith("input_format_")}
+_PROBE: Final = f"SELECT count(), countIf(kafka_offset = {columns.FENCE}), count(ignore(*)) FROM probe"  # noqa: S608
+_ENGINE: Final = "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}"
+_BLOCKS: Final = (
+    "SELECT sum(greatest(length(rows_per_day), {untimed:UInt32})), toUnixTimestamp64Micro(now64(6)) FROM batch "
+    "WHERE topic = {topic:String} AND decided_at >= fromUnixTimestamp64Micro({since:Int64})"
+)
+_BOOKED: Final = (
+    "SELECT record_count, arraySum(x -> if(x.3 = 'PAST_RETENTION', 0, x.2 - x.1 + 1), exclusions), "
+    "arrayExists(x -> x.3 != 'PAST_RETENTION' AND x.2 = last_offset, exclusions) "
+    "FROM (SELECT DISTINCT * FROM batch WHERE topic = {topic:String} AND topic_epoch = unhex({epoch:String}) "
+    "AND kafka_partition = {partition:Int32}) ORDER BY first_offset DESC LIMIT {most:UInt32}"
+)
+
+
+class Window(NamedTuple):
+    """A table's deduplication window: so many blocks, and of these no older ones."""
+
+    blocks: int
+    seconds: float
+
+
+def window_of(engine: str) -> Window:
+    """The window that a table's `engine_full` says, else its engine's default (ClickHouse's documentation)."""
+    replicated = engine.startswith("Replicated")
+    name = "replicated" if replicated else "non_replicated"
+    found = re.search(rf"\b{name}_deduplication_window = (\d+)", engine)
+    blocks = int(found[1]) if found else REPLICATED_BLOCKS if replicated else 0
+    seconds = re.search(r"\breplicated_deduplication_window_seconds = (\d+)", engine)
+    return Window(blocks, (float(seconds[1]) if seconds else REPLICATED_SECONDS) if replicated else math.inf)
+
+
 class DataRefusedError(ConsumerError):
     """The store refuses the data itself; `code` is ClickHouse's."""
 
@@ -66,13 +106,19 @@ class Store:
         self._pause_seconds_max = pause_seconds_max
         self._client: Client | None = None
 
-    def insert_avro(self, table: str, data: bytes, columns: Sequence[str], *, token: str, rows: int) -> None:
-        """Insert one Avro file. Repeating it with the same token and data adds nothing."""
+    def insert_avro(
+        self, table: str, data: bytes, names: Sequence[str], *, token: str, rows: int, fence: Callable[[], None]
+    ) -> None:
+        """Insert one Avro file. Repeating it with the same token and data adds nothing.
+
+        `fence` is called before each try; it raises when the partition is another loader's by now.
+        """
 
         def attempt(client: Client) -> None:
+            fence()
             summary = client.raw_insert(
                 f"{self._store.database}.{table}",
-                columns,
+                names,
                 data,
                 settings=SETTINGS | {"insert_deduplication_token": token},
                 fmt="Avro",
@@ -85,12 +131,52 @@ class Store:
 
         self.call(attempt)
 
-    def insert_batch_row(self, row: dict[str, Any], *, token: str) -> None:
+    def accepts(self, data: bytes, structure: str, rows: int) -> bool:
+        """Whether the store can read this Avro file, rows and fences; it keeps nothing of it."""
+        read = ExternalData(file_name="probe", data=data, fmt="Avro", structure=structure)
+
+        def ask(client: Client) -> bool:
+            answer = client.query(_PROBE, external_data=read, settings=_READING)
+            return tuple(answer.result_rows[0]) == (rows, rows, rows)
+
+        try:
+            return self.call(ask)
+        except DataRefusedError:
+            return False
+
+    def window_holds(self, table: str, topic: str, since: int) -> bool:
+        """Whether the table's deduplication window still knows every block inserted since then (microseconds).
+
+        Blocks are counted from the book, each batch as at least BLOCKS_UNTIMED; half of the window is left for what is
+        inserted and not booked yet.
+        """
+        values = {"topic": topic, "since": since - BOOKED_LATE_SECONDS * SECOND, "untimed": BLOCKS_UNTIMED}
+
+        def ask(client: Client) -> bool:
+            engine = client.query(_ENGINE, parameters={"database": self._store.database, "table": table})
+            window = window_of(engine.result_rows[0][0])
+            blocks, now = client.query(_BLOCKS, parameters=values).result_rows[0]
+            return bool(2 * blocks < window.blocks) and bool(2 * (now - since) < window.seconds * SECOND)
+
+        return self.call(ask)
+
+    def booked(self, topic: str, topic_epoch: bytes, partition: int, most: int) -> list[tuple[int, int, bool]]:
+        """The last batches of a partition, newest first: (messages, dead letters, whether its last message is one)."""
+        values = {"topic": topic, "epoch": topic_epoch.hex(), "partition": partition, "most": most}
+
+        def ask(client: Client) -> list[tuple[int, int, bool]]:
+            found = client.query(_BOOKED, parameters=values).result_rows
+            return [(count, min(dead, count), bool(at_end)) for count, dead, at_end in found]
+
+        return self.call(ask)
+
+    def insert_batch_row(self, row: dict[str, Any], *, token: str, fence: Callable[[], None]) -> None:
         """Insert one row into `batch`."""
         days = {date.fromordinal(719_163 + day): count for day, count in row["rows_per_day"].items()}
         values = row | {"rows_per_day": days, "decided_at": to_datetime(row["decided_at"])}
 
         def attempt(client: Client) -> None:
+            fence()
             client.insert(
                 "batch",
                 [list(values.values())],

@@ -8,6 +8,8 @@ Rules, in order; the first that holds decides:
 4. PAYLOAD_TOO_SHORT   (envelopes) record_id and event_time cannot be peeked
 5. EVENT_TIME_IN_FUTURE  more than 24 h ahead of the batch's clock
 6. PAST_RETENTION      older than may be kept: no dead letter, only its coordinates are counted
+7. of those that are left, the last one of each schema id must decode to exactly one record: bytes too many behind it
+   shift nothing, so the fence does not show them
 """
 
 from collections import Counter
@@ -69,7 +71,26 @@ def judge(
             judged.kept.setdefault(avro.schema_id_of(message.value), []).append(message)
         else:
             judged.excluded.append((message, reason))
+    _judge_ends(judged, day_of if stream.timed else None)
     return judged
+
+
+def _judge_ends(judged: Judged, day_of: Callable[[int], int] | None) -> None:
+    """7."""
+    found = False
+    for schema_id, messages in list(judged.kept.items()):
+        while messages and (reason := payload_fault(messages[-1].value)) is not None:
+            message = messages.pop()
+            judged.excluded.append((message, reason))
+            found = True
+            event_time = peek_event_time(message.value)
+            if day_of is not None and event_time is not None:
+                judged.rows_per_day[day_of(event_time)] -= 1
+        if not messages:
+            del judged.kept[schema_id]
+    if found:
+        judged.excluded.sort()
+        judged.rows_per_day = +judged.rows_per_day
 
 
 def peek_event_time(value: bytes) -> int | None:
@@ -87,17 +108,8 @@ def _framing_fault(message: Message, stream: Stream) -> str | None:
     return None if registered.subject == stream.subject else "WRONG_SUBJECT"
 
 
-def wrong_payloads(messages: list[Message]) -> dict[int, str]:
-    """Reasons by offset of those that do not decode to exactly one record. Slow: only for a refused batch."""
-    wrong = {}
-    for message in messages:
-        reason = _payload_fault(message.value)
-        if reason is not None:
-            wrong[message.offset] = reason
-    return wrong
-
-
-def _payload_fault(value: bytes) -> str | None:
+def payload_fault(value: bytes) -> str | None:
+    """Why a payload does not decode to exactly one record; None when it does. Slow."""
     try:
         avro.decode(value)
     except EOFError:

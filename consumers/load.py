@@ -1,19 +1,25 @@
 """THE WAY of the loader: fetch -> judge -> intent -> splice -> insert -> batch row -> commit.
 
     1. a closed batch of one partition               (fetch, batch)
-    2. what of it can be loaded, by rule             (judge)
-    3. the intent, committed at its first offset     (intent)      a repeated batch has one already
+    2. what of it can be loaded, by rule             (judge, limit)
+    3. the intent, committed at its first offset     (intent)      a repeated batch's once more: it is the fence
     4. one spliced file per schema id, inserted      (splice, insert)
     5. dead letters for the rest                     (dead_letter)
     6. the batch's row in the store                  (insert)
     7. the commit behind its last offset
 
 Killed between any two steps, the next loader finds the intent and does 2 to 7 again with the same result: the token
-absorbs rows that are there, dead letters go by coordinates, the batch row has a token of its own.
+absorbs rows that are there, dead letters go by coordinates, the batch row has a token of its own. Where the table's
+deduplication window may have forgotten the token, the table itself is asked what it has.
+
+The fence: Kafka takes a commit only from the group's present member. A loader that was away for FENCE_SECONDS between
+two steps commits its intent again before it writes to the store; if the partition is another's by then, it writes
+nothing. What a paused process has already sent is absorbed by the token.
 """
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from consumers.batch import Batch, Message, Partition, Stream
@@ -22,8 +28,10 @@ from consumers.errors import BatchRefusedError, PartitionLostError
 from consumers.fetch import Fetched, Fetcher, Stored
 from consumers.insert import DataRefusedError, Store
 from consumers.intent import REFUSED_MAX, Intent
-from consumers.judge import Judged, judge, wrong_payloads
-from consumers.splice import column_names, file
+from consumers.judge import Judged, judge
+from consumers.limit import BOOKED_BATCHES_MAX, Counted, DeadLetterLimit
+from consumers.refused import wrong_messages
+from consumers.splice import column_names, file, structure
 from infra.platform import logging, metrics
 from infra.platform.clock import SECOND, Clock, day_of, start_of_day
 from infra.platform.errors import UnreachableError
@@ -32,6 +40,7 @@ from infra.platform.steps import reached
 from schemas import topics
 
 STREAMS: Final = (Stream(topics.ENVELOPE, "envelope", timed=True), Stream(topics.COVERAGE, "coverage", timed=False))
+FENCE_SECONDS: Final = 5.0
 _EPOCH_ORDINAL: Final = 719_163
 _LOG = logging.get("loader")
 
@@ -47,8 +56,10 @@ class Loader:
         self._streams = {stream.topic.name: stream for stream in STREAMS}
         self.store = Store(settings.clickhouse, stop, settings.loader.retry_seconds_max)
         self.fetcher = Fetcher(settings, list(self._streams), self._stored)
-        self._dead_letters = DeadLetters(settings.kafka, settings.loader)
+        self._dead_letters = DeadLetters(settings.kafka)
+        self._limit = DeadLetterLimit(settings.loader)
         self._day_bounds = (0, 0, 0)
+        self._confirmed = 0.0  # when Kafka last took a commit of the batch in hand
 
     def run(self) -> None:
         """Load until told to stop; the batch in hand is finished, or left to its intent."""
@@ -68,6 +79,7 @@ class Loader:
         except PartitionLostError:
             _LOG.warning("partition lost; its batch is left to its new loader", topic=partition.topic)
             self.fetcher.drop(partition)
+            self._limit.forget(partition)
         except UnreachableError:
             if not self._stop.is_set():
                 raise
@@ -78,19 +90,56 @@ class Loader:
         batch = found.batch
         stream = self._streams[batch.partition.topic]
         begun = time.monotonic()
+        if not self._limit.knows(batch.partition):
+            self._limit.begin(batch.partition, self._booked(batch.partition))
         intent = found.replay or self._decide(batch, {})
         judged = self._judge(batch, stream, intent)
-        if found.replay is None:
-            self.fetcher.commit(batch.partition, batch.first, intent)
+        counted = self._counted(batch, judged)
+        self._commit(batch, batch.first, intent)
         reached("loader.intent")
-        batch, intent, judged = self._insert(batch, stream, intent, judged, ask_first=found.ask_first)
+        ask = self._must_ask(found, stream, intent)
+        try:
+            self._insert(batch, stream, intent, judged, ask=ask)
+        except DataRefusedError as error:  # the wrong messages are found and put in a new intent, once
+            batch, intent = self._without_wrong(batch, intent, judged, error)
+            judged = self._judge(batch, stream, intent)
+            counted = self._counted(batch, judged)
+            self._commit(batch, batch.first, intent)
+            self._insert(batch, stream, intent, judged, ask=ask)
         reached("loader.inserted")
         self._write_dead_letters(batch, intent, judged)
-        self.store.insert_batch_row(_batch_row(batch, intent, judged), token=f"batch/{self._token(batch, intent)}")
+        token = f"batch/{self._token(batch, intent)}"
+        row = _batch_row(batch, intent, judged)
+        self.store.insert_batch_row(row, token=token, fence=lambda: self._fence(batch, intent))
         reached("loader.batch_row")
-        self.fetcher.commit(batch.partition, batch.last + 1, None)
+        self._commit(batch, batch.last + 1, None)
         reached("loader.committed")
+        self._limit.keep(batch.partition, counted)
         self._measure(batch, judged, time.monotonic() - begun)
+
+    def _commit(self, batch: Batch, offset: int, intent: Intent | None) -> None:
+        self.fetcher.commit(batch.partition, offset, intent)
+        self._confirmed = time.monotonic()
+
+    def _fence(self, batch: Batch, intent: Intent) -> None:
+        """PartitionLostError when the partition is another loader's."""
+        if time.monotonic() - self._confirmed > FENCE_SECONDS:
+            self._commit(batch, batch.first, intent)
+
+    def _booked(self, partition: Partition) -> list[tuple[int, int, bool]]:
+        epoch = self.fetcher.epochs[partition.topic]
+        return self.store.booked(partition.topic, epoch, partition.number, BOOKED_BATCHES_MAX)
+
+    def _counted(self, batch: Batch, judged: Judged) -> Counted:
+        return self._limit.after(batch.partition, [message.offset for message in batch.messages], judged.excluded)
+
+    def _must_ask(self, found: Fetched, stream: Stream, intent: Intent) -> bool:
+        """Whether the token alone does not keep rows from coming twice."""
+        if found.perhaps_stored:
+            return True
+        return found.replay is not None and not self.store.window_holds(
+            stream.table, stream.topic.name, intent.decided_at
+        )
 
     def _decide(self, batch: Batch, refused: dict[int, str]) -> Intent:
         """Fix the batch: its bounds and its clock."""
@@ -126,23 +175,10 @@ class Loader:
             refused=intent.refused,
         )
 
-    def _insert(
-        self, batch: Batch, stream: Stream, intent: Intent, judged: Judged, *, ask_first: bool
-    ) -> tuple[Batch, Intent, Judged]:
-        """Step 4. When the store refuses the data, the wrong messages are found and put in a new intent, once."""
-        try:
-            self._insert_kept(batch, stream, intent, judged, ask_first=ask_first)
-        except DataRefusedError as error:
-            batch, intent = self._without_wrong(batch, intent, judged, error)
-            judged = self._judge(batch, stream, intent)
-            self.fetcher.commit(batch.partition, batch.first, intent)
-            self._insert_kept(batch, stream, intent, judged, ask_first=False)
-        return batch, intent, judged
-
-    def _insert_kept(self, batch: Batch, stream: Stream, intent: Intent, judged: Judged, *, ask_first: bool) -> None:
-        """One insert per schema id. Where rows may be there already, the table is asked: its window may be gone."""
+    def _insert(self, batch: Batch, stream: Stream, intent: Intent, judged: Judged, *, ask: bool) -> None:
+        """Step 4: one insert per schema id; with `ask`, of what the table does not have."""
         present: set[int] = set()
-        if ask_first:
+        if ask:
             present = self.store.offsets_present(
                 stream.table, intent.topic_epoch, batch.partition.number, batch.first, batch.last
             )
@@ -152,27 +188,33 @@ class Loader:
                 continue
             # A part that is missing gets a token of its own: the whole batch's may be known with less in it.
             part = "" if len(missing) == len(messages) else f"/missing-{len(missing)}-from-{missing[0].offset}"
-            data = file(
-                missing,
-                topic_epoch=intent.topic_epoch,
-                schema_id=schema_id,
-                partition=batch.partition.number,
-                stored_time=intent.decided_at,
-            )
+            data = _file(missing, batch, intent, schema_id)
             reached("loader.spliced")
             token = f"{self._token(batch, intent)}/{schema_id}{part}"
-            self.store.insert_avro(stream.table, data, column_names(schema_id), token=token, rows=len(missing))
+            self.store.insert_avro(
+                stream.table,
+                data,
+                column_names(schema_id),
+                token=token,
+                rows=len(missing),
+                fence=lambda: self._fence(batch, intent),
+            )
 
     def _without_wrong(
         self, batch: Batch, intent: Intent, judged: Judged, error: DataRefusedError
     ) -> tuple[Batch, Intent]:
         """Find the messages that the store could not take; at most REFUSED_MAX, else the batch ends before the next."""
-        kept = sorted(message for messages in judged.kept.values() for message in messages)
-        wrong = wrong_payloads(kept)
-        if not wrong or intent.refused:
+        wrong = dict(intent.refused)
+        for schema_id, messages in judged.kept.items():
+
+            def accepts(some: Sequence[Message], schema_id: int = schema_id) -> bool:
+                return self.store.accepts(_file(some, batch, intent, schema_id), structure(schema_id), len(some))
+
+            wrong |= wrong_messages(messages, accepts, REFUSED_MAX)
+        if len(wrong) == len(intent.refused):
             raise BatchRefusedError(
-                f"The store refuses a batch of {batch.partition.topic} (code {error.code}), though every message "
-                "of it decodes.",
+                f"The store refuses a batch of {batch.partition.topic} (code {error.code}), though it reads every "
+                "message of it.",
                 "The store's log says why; compare its version and tables with `liucun doctor`.",
             )
         if len(wrong) > REFUSED_MAX:
@@ -184,7 +226,6 @@ class Loader:
 
     def _write_dead_letters(self, batch: Batch, intent: Intent, judged: Judged) -> None:
         """Step 5. Past retention there is none: its payload is kept nowhere."""
-        self._dead_letters.check(batch.partition, [message.offset for message in batch.messages], judged.excluded)
         self._dead_letters.write(
             [
                 record(
@@ -233,6 +274,16 @@ class Loader:
         metrics.PAST_RETENTION.inc(sum(reason == "PAST_RETENTION" for _, reason in judged.excluded))
         if judged.newest_event_time is not None:
             metrics.END_TO_END_SECONDS.observe(max(0.0, (self._clock.now() - judged.newest_event_time) / SECOND))
+
+
+def _file(messages: Sequence[Message], batch: Batch, intent: Intent, schema_id: int) -> bytes:
+    return file(
+        messages,
+        topic_epoch=intent.topic_epoch,
+        schema_id=schema_id,
+        partition=batch.partition.number,
+        stored_time=intent.decided_at,
+    )
 
 
 def _batch_row(batch: Batch, intent: Intent, judged: Judged) -> dict[str, object]:

@@ -61,6 +61,13 @@ def column_names(schema_id: int) -> list[str]:
     return [*names, *(name for name, _ in columns.stored_fields(avro.schema(schema_id).document)), columns.FENCE]
 
 
+def structure(schema_id: int) -> str:
+    """Columns of the file with their types, for a table that is read and not kept."""
+    kinds = [(name, kind) for name, _, kind in columns.PREFIX]
+    kinds += columns.stored_fields(avro.schema(schema_id).document)
+    return ", ".join(f"`{name}` {kind}" for name, kind in [*kinds, (columns.FENCE, "Int64")])
+
+
 def spliced_schema(schema_id: int) -> dict[str, Any]:
     """The writer's schema of the file: prefix, the record's own fields, fence."""
     document = avro.schema(schema_id).document

@@ -6,11 +6,10 @@
 4. Its clock agrees with ours.
 """
 
-import re
 from typing import Any, Final
 
 from consumers.errors import StoreNotReadyError
-from consumers.insert import Store
+from consumers.insert import Store, window_of
 from consumers.load import STREAMS
 from infra.platform.clickhouse import Client
 from infra.platform.clock import SECOND, SystemClock
@@ -20,7 +19,6 @@ from schemas import avro, columns
 
 CLOCK_DIFFERENCE_SECONDS_MAX: Final = 60
 _SCHEMA_IDS: Final = {"envelope": avro.ENVELOPE_V1, "coverage": avro.COVERAGE_V1}
-_WINDOW: Final = re.compile(r"non_replicated_deduplication_window = (\d+)")
 
 
 def check(store: Store, settings: Settings) -> None:
@@ -57,11 +55,9 @@ def _check_window(store: Store, database: str, table: str) -> None:
         "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}",
         {"database": database, "table": table},
     )
-    engine = rows[0][0] if rows else ""
-    found = _WINDOW.search(engine)
-    if not engine.startswith("Replicated") and (found is None or int(found[1]) == 0):
+    if not rows or window_of(rows[0][0]).blocks == 0:
         raise StoreNotReadyError(
-            f"Table {table} does not deduplicate: its non_replicated_deduplication_window is 0.",
+            f"Table {table} does not deduplicate: its deduplication window is 0.",
             "Run `liucun schema migrate --execute`, or set the window of that table.",
         )
 

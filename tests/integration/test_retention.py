@@ -39,7 +39,7 @@ def _store(settings: Settings, *event_times: int) -> None:
     data = file(messages, topic_epoch=bytes(16), schema_id=avro.ENVELOPE_V1, partition=0, stored_time=event_times[0])
     store = Store(settings.clickhouse, threading.Event(), 1)
     names = column_names(avro.ENVELOPE_V1)
-    store.insert_avro("envelope", data, names, token=uuid.uuid4().hex, rows=len(messages))
+    store.insert_avro("envelope", data, names, token=uuid.uuid4().hex, rows=len(messages), fence=lambda: None)
 
 
 def _as_migrator(settings: Settings, statement: str) -> None:

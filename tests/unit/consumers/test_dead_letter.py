@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from consumers import dead_letter
 from consumers.batch import Message, Partition
 from consumers.dead_letter import DeadLetters
-from consumers.errors import DeadLetterLimitError
 from infra.platform.clock import DAY
-from infra.platform.settings import Kafka, Loader
+from infra.platform.settings import Kafka
 from schemas import avro, topics
 from schemas.envelope import Envelope
 from tests.golden.postfix import make_demo_expected as golden
@@ -136,86 +135,7 @@ def test_shown_is_json_and_says_only_whether_bytes_are_kept() -> None:
         assert "@" not in json.dumps(shown)
 
 
-def limit(**bounds: Any) -> DeadLetters:
-    """Never connected."""
-    return DeadLetters(Kafka(), Loader(**bounds))
-
-
-def dead(count: int, reason: str = "NOT_FRAMED", step: int = 1) -> list[tuple[Message, str]]:
-    """So many excluded messages."""
-    return [(Message(step * at, b""), reason) for at in range(count)]
-
-
-def test_the_ratio_is_of_the_last_ten_thousand_messages() -> None:
-    mine = limit(dead_letter_ratio_max=0.01)
-    mine.check(PARTITION, range(5000), dead(60))
-    mine.check(PARTITION, range(5000), dead(40))
-    with pytest.raises(DeadLetterLimitError, match=r"101 of the last messages of partition 3 of liucun\.envelope"):
-        mine.check(PARTITION, range(1), dead(1))
-
-
-def test_dead_letters_of_long_ago_do_not_count() -> None:
-    mine = limit(dead_letter_ratio_max=0.01)
-    for _ in range(5):
-        mine.check(PARTITION, range(9_000), dead(90))
-        mine.check(PARTITION, range(10_000), [])
-    with pytest.raises(DeadLetterLimitError):
-        mine.check(PARTITION, range(200), dead(103))
-
-
-def test_a_few_dead_letters_in_a_quiet_topic_stop_nothing() -> None:
-    mine = limit(dead_letter_ratio_max=0.01)
-    for _ in range(100):
-        mine.check(PARTITION, range(1), dead(1))
-    with pytest.raises(DeadLetterLimitError):
-        mine.check(PARTITION, range(1), dead(1))
-
-
-def test_the_run_counts_over_batches_of_nothing_else() -> None:
-    mine = limit(dead_letter_ratio_max=1, dead_letter_run_max=50)
-    mine.check(PARTITION, range(25), dead(25))
-    mine.check(PARTITION, range(25), dead(25))
-    with pytest.raises(DeadLetterLimitError, match=r"51 one after another") as caught:
-        mine.check(PARTITION, range(1), dead(1))
-    assert caught.value.exit_code == 1
-    assert "dead_letter_run_max" in caught.value.advice
-
-
-def test_a_good_message_ends_the_run() -> None:
-    mine = limit(dead_letter_ratio_max=1, dead_letter_run_max=50)
-    for _ in range(4):
-        mine.check(PARTITION, range(50), dead(50))
-        mine.check(PARTITION, range(1), [])
-
-
-def test_partitions_are_counted_apart() -> None:
-    mine = limit(dead_letter_ratio_max=1, dead_letter_run_max=50)
-    for number in range(4):
-        mine.check(Partition("t", number), range(50), dead(50))
-    with pytest.raises(DeadLetterLimitError):
-        mine.check(Partition("t", 0), range(1), dead(1))
-
-
-def test_what_is_past_retention_is_no_dead_letter() -> None:
-    mine = limit(dead_letter_ratio_max=0.0001, dead_letter_run_max=1)
-    mine.check(PARTITION, range(5000), dead(5000, "PAST_RETENTION"))
-    mine.check(PARTITION, range(5000), dead(5000, "PAST_RETENTION"))
-
-
 def test_nothing_to_write_connects_nothing() -> None:
-    mine = limit()
+    mine = DeadLetters(Kafka())
     mine.write([])
     assert mine._producer is None
-
-
-def test_dead_letters_between_good_messages_are_no_run() -> None:
-    mine = limit(dead_letter_ratio_max=1, dead_letter_run_max=2)
-    mine.check(PARTITION, range(11), dead(3, step=3))
-    assert mine._run == {PARTITION: 0}
-
-
-def test_a_run_goes_on_from_the_end_of_a_batch_with_good_messages() -> None:
-    mine = limit(dead_letter_ratio_max=1, dead_letter_run_max=2)
-    mine.check(PARTITION, range(3), [(Message(1, b""), "NOT_FRAMED"), (Message(2, b""), "NOT_FRAMED")])
-    with pytest.raises(DeadLetterLimitError):
-        mine.check(PARTITION, range(3, 5), [(Message(3, b""), "NOT_FRAMED"), (Message(4, b""), "NOT_FRAMED")])

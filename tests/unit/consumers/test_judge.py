@@ -6,13 +6,11 @@ import pytest
 
 from consumers import dead_letter
 from consumers.batch import Batch, Gathering, Message, Partition
-from consumers.dead_letter import DeadLetters
-from consumers.errors import DeadLetterLimitError
 from consumers.intent import METADATA_BYTES_MAX, REFUSED_MAX, Intent, from_metadata
-from consumers.judge import judge, wrong_payloads
+from consumers.judge import judge
 from consumers.load import STREAMS, _ranges
 from infra.platform.clock import DAY, HOUR
-from infra.platform.settings import Kafka, Loader
+from infra.platform.settings import Loader
 from schemas import avro, topics
 from tests.unit.consumers.test_splice import framed
 
@@ -63,11 +61,12 @@ def test_refused_by_the_store() -> None:
     assert _judge(good, good, refused={11: "PAYLOAD_TOO_LONG"}) == ([10], [(11, "PAYLOAD_TOO_LONG")])
 
 
-def test_wrong_payloads_are_found() -> None:
-    value = framed()[0]
-    values = [value, value[:-1], value + value[5:], value + b"\x00", value]
-    found = wrong_payloads([Message(at, data) for at, data in enumerate(values)])
-    assert found == {1: "PAYLOAD_TOO_SHORT", 2: "PAYLOAD_TOO_LONG", 3: "PAYLOAD_TOO_LONG"}
+def test_bytes_behind_the_last_record_are_seen() -> None:
+    """They shift nothing behind them, so the fence does not show them: also when they are the fence again."""
+    good = _with_time(framed()[0], NOW)
+    assert _judge(good, good + b"\x00") == ([10], [(11, "PAYLOAD_TOO_LONG")])
+    assert _judge(good, good + b"\x16", good + b"\x18") == ([10], [(11, "PAYLOAD_TOO_LONG"), (12, "PAYLOAD_TOO_LONG")])
+    assert _judge(good[:-1]) == ([], [(10, "PAYLOAD_TOO_SHORT")])
 
 
 def test_exclusions_are_ranges_over_marker_gaps() -> None:
@@ -147,27 +146,12 @@ def test_dead_letters_are_shown_masked() -> None:
         assert record[name] not in shown
 
 
-def test_dead_letter_limits() -> None:
-    limit = DeadLetters(Kafka(), Loader(dead_letter_ratio_max=0.01, dead_letter_run_max=50))
-    bad = [(Message(at, b""), "NOT_FRAMED") for at in range(60)]
-    old = [(Message(at, b""), "PAST_RETENTION") for at in range(10_000)]
-    limit.check(PARTITION, range(10_000), bad[:50])
-    limit.check(PARTITION, range(10_000), old)
-    with pytest.raises(DeadLetterLimitError, match="cannot be"):
-        limit.check(PARTITION, range(60), bad)
-    run = DeadLetters(Kafka(), Loader(dead_letter_ratio_max=1, dead_letter_run_max=50))
-    run.check(PARTITION, range(30), bad[:30])
-    with pytest.raises(DeadLetterLimitError):
-        run.check(PARTITION, range(30), bad[:30])
-
-
-def test_a_single_dead_letter_in_a_quiet_topic_stops_nothing() -> None:
-    limit = DeadLetters(Kafka(), Loader())
-    limit.check(PARTITION, range(1), [(Message(0, b""), "NOT_FRAMED")])
-
-
 def test_coverage_has_no_time_rules() -> None:
-    value = b"\x00\x00\x00\x00\x02" + b"\x00" * 3
-    batch = Batch(Partition(topics.COVERAGE.name, 0), [Message(1, value)])
+    record = {
+        "agent_id": "mx1", "agent_epoch": 1, "coverage_sequence": 0, "first_sequence": 0, "record_count": 0,
+        "event_day": None, "from": NOW - 70 * DAY, "to": NOW - 70 * DAY, "closed": "TIME", "sources": [],
+        "previous_hash": bytes(32), "leaf_hashes": [], "records_root": None, "key_id": "", "signature": b"",
+    }  # fmt: skip
+    batch = Batch(Partition(topics.COVERAGE.name, 0), [Message(1, avro.encode(avro.COVERAGE_V1, record))])
     judged = judge(batch, COVERAGE, decided_at=NOW, retention_days=60, day_of=lambda _: 0, refused={})
     assert judged.kept_count == 1
