@@ -28,9 +28,11 @@ class Message(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """A closed batch. `messages` are in offset order and not empty."""
+    """A closed batch. `messages` are in offset order and not empty; `after` = where reading of it began: behind the
+    batch before, and before `first` by what control records took."""
 
     partition: Partition
+    after: int
     messages: list[Message]
 
     @property
@@ -46,9 +48,11 @@ class Batch:
 
 @dataclass(slots=True)
 class Gathering:
-    """Messages of one partition until their batch closes. `until`: a replayed batch ends exactly at this offset."""
+    """Messages of one partition from offset `after` on, until their batch closes. `until`: a replayed batch ends there
+    and nowhere else."""
 
     partition: Partition
+    after: int
     until: int | None = None
     messages: list[Message] = field(default_factory=list)
     size_bytes: int = 0
@@ -83,7 +87,9 @@ class Gathering:
         self.size_bytes = sum(len(message.value) for message in self.messages)
         self.begun = time.monotonic()
         self.until = None
-        return Batch(self.partition, taken)
+        batch = Batch(self.partition, self.after, taken)
+        self.after = batch.last + 1
+        return batch
 
     def _within(self, bounds: Loader) -> int:
         """How many messages stay within both bounds; at least one."""

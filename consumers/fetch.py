@@ -1,18 +1,19 @@
 """Kafka to batches: group membership, explicit offsets, and where to go on.
 
-Where a partition begins when it is assigned, first rule that holds:
-1. A commit with an intent: exactly that batch again. Another topic epoch, or another count, stops the loader.
-2. A commit without one: there.
-3. No commit (first start, or Kafka forgot it): behind the last batch that the store knows of this topic epoch, else
-   at the log's start; offsets that the table already holds are not inserted again.
+Where a partition begins when it is assigned. The store's book is the truth; a commit tells what was on its way:
+1. A commit with an intent that follows on the book: exactly that batch again. Another topic epoch, or another count,
+   stops the loader.
+2. Else behind the last batch that the store knows of this topic epoch, else at the log's start. A commit without an
+   intent stands there too. Where it does not, or an intent does not follow on the book, offsets were reset, the topic
+   was made anew, Kafka forgot its commits, or the store was restored from a backup: then the table is asked, and
+   offsets that it holds are not inserted again.
 Nothing is ever left to auto.offset.reset.
 """
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka import Message as KafkaMessage
@@ -44,11 +45,16 @@ _LOST: Final = frozenset(
 _LOG = logging.get("loader")
 
 
-class Stored(NamedTuple):
-    """What the store knows of a partition: the offset behind its last batch, and the newest offset in the table."""
+class Stored(Protocol):
+    """What the store knows of a partition."""
 
-    next_offset: int | None
-    newest_offset: int | None
+    def next_offset(self, partition: Partition) -> int | None:
+        """The offset behind the last batch in the book of this topic epoch."""
+        ...
+
+    def newest_offset(self, partition: Partition) -> int | None:
+        """The newest offset in the table. Slow."""
+        ...
 
 
 class Fetched(NamedTuple):
@@ -73,8 +79,8 @@ class Assigned:
 class Fetcher:
     """A member of the consumer group. Callbacks run inside `next_batch`."""
 
-    def __init__(self, settings: Settings, topics: list[str], stored: Callable[[Partition], Stored]) -> None:
-        """`stored` tells what rule 3 asks of the store. Nothing is connected yet."""
+    def __init__(self, settings: Settings, topics: list[str], stored: Stored) -> None:
+        """Nothing is connected yet."""
         self._bounds = settings.loader
         self._timeout = settings.kafka.request_timeout_seconds
         self._topics = topics
@@ -149,7 +155,7 @@ class Fetcher:
         """Read this partition again from `offset`."""
         assigned = self._assigned.get(partition)
         if assigned is not None:
-            assigned.gathering = Gathering(partition)
+            assigned.gathering = Gathering(partition, offset)
             self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
 
     def drop(self, partition: Partition) -> None:
@@ -235,25 +241,44 @@ class Fetcher:
         """Set `position.offset` by the module's rules."""
         if position.error is not None:
             raise KafkaException(position.error)
-        if position.offset != OFFSET_INVALID and position.offset >= 0:
-            try:
-                replay = intents.from_metadata(position.metadata)
-            except ValueError as error:
-                raise IntentDisagreesError(
-                    f"Partition {partition.number} of {partition.topic} has an intent that this version does not "
-                    f"understand: {error}.",
-                    "Let the version that wrote it finish, or see docs/runbook.",
-                ) from None
-            if replay is not None and replay.topic_epoch != self.epochs[partition.topic]:
-                raise IntentDisagreesError(
-                    f"{partition.topic} was made anew since partition {partition.number}'s intent was stored.",
-                    "See docs/runbook before doing anything.",
-                )
-            return Assigned(Gathering(partition, until=replay.last if replay else None), replay)
-        stored = self._stored(partition)
+        committed = position.offset if position.offset != OFFSET_INVALID and position.offset >= 0 else None
+        replay = self._intent(partition, position) if committed is not None else None
         low, _ = consumer.get_watermark_offsets(TopicPartition(*partition), timeout=self._timeout)
-        position.offset = low if stored.next_offset is None else max(stored.next_offset, low)
-        return Assigned(Gathering(partition), None, -1 if stored.newest_offset is None else stored.newest_offset)
+        booked = self._stored.next_offset(partition)
+        behind = low if booked is None else booked
+        if replay is not None and replay.after <= behind:  # 1
+            return Assigned(Gathering(partition, replay.after, until=replay.last), replay)
+        position.offset = max(behind, low)  # 2
+        gathering = Gathering(partition, position.offset)
+        if committed == booked == position.offset and replay is None:
+            return Assigned(gathering, None)
+        if (committed, booked) != (None, None):
+            _LOG.warning(
+                "Kafka's commit and the store's book disagree; the table is asked what it holds",
+                topic=partition.topic,
+                partition=partition.number,
+                committed=committed,
+                booked=booked,
+                first_in_kafka=low,
+            )
+        newest = self._stored.newest_offset(partition)
+        return Assigned(gathering, None, -1 if newest is None else newest)
+
+    def _intent(self, partition: Partition, position: TopicPartition) -> Intent | None:
+        try:
+            replay = intents.from_metadata(position.metadata)
+        except ValueError as error:
+            raise IntentDisagreesError(
+                f"Partition {partition.number} of {partition.topic} has an intent that this version does not "
+                f"understand: {error}.",
+                "Let the version that wrote it finish, or see docs/runbook.",
+            ) from None
+        if replay is not None and replay.topic_epoch != self.epochs[partition.topic]:
+            raise IntentDisagreesError(
+                f"{partition.topic} was made anew since partition {partition.number}'s intent was stored.",
+                "See docs/runbook before doing anything.",
+            )
+        return replay
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for position in partitions:

@@ -1,8 +1,9 @@
 """What a loader is about to insert, kept in Kafka's commit metadata before it does.
 
-A commit at offset `first` with this metadata says: the batch [first, last] of `count` messages was decided. A loader
-that is assigned the partition repeats exactly this batch, so the store's deduplication token is the same and the rows
-come once, however often it is repeated. JSON, at most METADATA_BYTES_MAX (Kafka's default limit).
+A commit at offset `first` with this metadata says: the batch [first, last] of `count` messages was decided, and what
+stands before `after` is loaded. A loader that is assigned the partition repeats exactly this batch, so the store's
+deduplication token is the same and the rows come once, however often it is repeated. JSON, at most METADATA_BYTES_MAX
+(Kafka's default limit).
 """
 
 import json
@@ -22,6 +23,7 @@ class Intent:
     from the bytes and `decided_at`."""
 
     topic_epoch: bytes
+    after: int
     first: int
     last: int
     count: int
@@ -37,6 +39,7 @@ class Intent:
             {
                 "v": 1,
                 "epoch": self.topic_epoch.hex(),
+                "after": self.after,
                 "first": self.first,
                 "last": self.last,
                 "count": self.count,
@@ -60,13 +63,14 @@ def from_metadata(text: str | None) -> Intent | None:
         values = json.loads(text)
         if values["v"] != 1 or values["layout"] != LAYOUT:
             raise ValueError(f"version {values['v']}, layout {values['layout']}")
-        numbers = [values[name] for name in ("first", "last", "count", "decided_at")]
+        numbers = [values[name] for name in ("after", "first", "last", "count", "decided_at")]
         reasons = [reason for _, reason in values["refused"]]
         if not all(type(number) is int for number in (*numbers, *reasons)) or any(reason < 0 for reason in reasons):
             raise ValueError("a value that is no number")
         first = values["first"]
         return Intent(
             topic_epoch=bytes.fromhex(values["epoch"]),
+            after=values["after"],
             first=first,
             last=values["last"],
             count=values["count"],

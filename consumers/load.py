@@ -20,12 +20,13 @@ nothing. What a paused process has already sent is absorbed by the token.
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from consumers.batch import Batch, Message, Partition, Stream
 from consumers.dead_letter import DeadLetters, record
 from consumers.errors import BatchRefusedError, PartitionLostError
-from consumers.fetch import Fetched, Fetcher, Stored
+from consumers.fetch import Fetched, Fetcher
 from consumers.insert import DataRefusedError, Store
 from consumers.intent import REFUSED_MAX, Intent
 from consumers.judge import Judged, judge
@@ -55,7 +56,7 @@ class Loader:
         self._stop = stop
         self._streams = {stream.topic.name: stream for stream in STREAMS}
         self.store = Store(settings.clickhouse, stop, settings.loader.retry_seconds_max)
-        self.fetcher = Fetcher(settings, list(self._streams), self._stored)
+        self.fetcher = Fetcher(settings, list(self._streams), self)
         self._dead_letters = DeadLetters(settings.kafka)
         self._limit = DeadLetterLimit(settings.loader)
         self._day_bounds = (0, 0, 0)
@@ -92,6 +93,7 @@ class Loader:
         begun = time.monotonic()
         if not self._limit.knows(batch.partition):
             self._limit.begin(batch.partition, self._booked(batch.partition))
+        reached("loader.fetched")
         intent = found.replay or self._decide(batch, {})
         judged = self._judge(batch, stream, intent)
         counted = self._counted(batch, judged)
@@ -145,6 +147,7 @@ class Loader:
         """Fix the batch: its bounds and its clock."""
         intent = Intent(
             topic_epoch=self.fetcher.epochs[batch.partition.topic],
+            after=batch.after,
             first=batch.first,
             last=batch.last,
             count=len(batch.messages),
@@ -154,16 +157,7 @@ class Loader:
         )
         judged = self._judge(batch, self._streams[batch.partition.topic], intent)
         counts = {schema_id: len(messages) for schema_id, messages in judged.kept.items()}
-        return Intent(
-            intent.topic_epoch,
-            intent.first,
-            intent.last,
-            intent.count,
-            counts,
-            intent.decided_at,
-            intent.layout,
-            refused,
-        )
+        return replace(intent, count_per_schema_id=counts)
 
     def _judge(self, batch: Batch, stream: Stream, intent: Intent) -> Judged:
         return judge(
@@ -220,7 +214,7 @@ class Loader:
         if len(wrong) > REFUSED_MAX:
             end = sorted(wrong)[REFUSED_MAX]
             self.fetcher.give_back(batch.partition, end)
-            batch = Batch(batch.partition, [message for message in batch.messages if message.offset < end])
+            batch = Batch(batch.partition, batch.after, [message for message in batch.messages if message.offset < end])
             wrong = {offset: reason for offset, reason in wrong.items() if offset < end}
         return batch, self._decide(batch, wrong)
 
@@ -247,13 +241,14 @@ class Loader:
         where = f"{self.fetcher.cluster_id}/{topic}/{intent.topic_epoch.hex()}/{number}"
         return f"{where}/{intent.first}-{intent.last}/{intent.layout}"
 
-    def _stored(self, partition: Partition) -> Stored:
-        """What the store knows of a partition of which Kafka knows no commit."""
-        epoch = self.fetcher.epochs[partition.topic]
-        return Stored(
-            self.store.next_offset(partition.topic, epoch, partition.number),
-            self.store.newest_offset(self._streams[partition.topic].table, epoch, partition.number),
-        )
+    def next_offset(self, partition: Partition) -> int | None:
+        """As fetch.Stored."""
+        return self.store.next_offset(partition.topic, self.fetcher.epochs[partition.topic], partition.number)
+
+    def newest_offset(self, partition: Partition) -> int | None:
+        """As fetch.Stored."""
+        table = self._streams[partition.topic].table
+        return self.store.newest_offset(table, self.fetcher.epochs[partition.topic], partition.number)
 
     def _day_of(self, event_time: int) -> int:
         """Days since the epoch, in the legal zone; most records fall into the day of the one before."""

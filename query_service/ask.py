@@ -235,12 +235,18 @@ def _read(desk: Desk, call: Call, asked: Asked, told: threading.Event) -> tuple[
     question = Question(asked.selector, begin, end, fields, most + 1, document["include_non_final"])
     count, truncated, roots = 0, False, list[str]()
     waiting: list[tuple[int, dict[str, Any]]] = []
-    with closing(hops.found(desk.store, question, query_id(asked.name), call.seconds_left)) as rows:
+
+    def go_on() -> float:
+        if told.is_set():
+            raise DeskError("LOOKUP_CANCELLED")
+        left = call.seconds_left()
+        if left <= 0:
+            raise DeskError("DEADLINE_EXCEEDED")
+        return left
+
+    with closing(hops.found(desk.store, question, query_id(asked.name), go_on)) as rows:
         for hop, row in rows:
-            if told.is_set():
-                raise DeskError("LOOKUP_CANCELLED")
-            if call.seconds_left() <= 0:
-                raise DeskError("DEADLINE_EXCEEDED")
+            go_on()
             if count == most:
                 truncated = document["disclosure"] != "EXISTENCE"
                 break

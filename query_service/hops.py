@@ -5,28 +5,35 @@ The later record is the next hop of the earlier one when all of this holds:
  1. The next server's reply named the queue id under which it took the mail: next_queue_id = queue_id.
  2. It is the same recipient's mail: the later one's recipient, or its original recipient, is the earlier one's.
  3. It was taken over when it was handed over, as far as two clocks agree.
- 4. The Message-ID is the same; where a log has none, the later one's server is the one that it was handed to.
+ 4. It was handed over to the provider's own address: the later server's, one of server.own_servers, or within one host.
+    Where a server connected to is told by that server's own log. A reply's queue id is the next server's word, and a
+    stranger's server may say any, also one that it has seen in somebody else's mail.
+ 5. The Message-ID is the same, where both logs have one.
 
-Queue ids are used again, by other servers too, so 1 alone would disclose strangers' mail. From a record that a question
-finds, hops are followed both ways: on to where the mail went, and back to where it came in, which is where its sender's
-IP address is. A hop on is followed on only and a hop back is followed back only, or a mailing list's record would lead
-to its other members.
+Queue ids are used again too, so each rule is needed. From a record that a question finds, hops are followed both ways:
+on to where the mail went, and back to where it came in, which is where its sender's IP address is. A hop on is followed
+on only and a hop back is followed back only, or a mailing list's record would lead to its other members.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from infra.platform.clock import HOUR, MINUTE
-from query_service.store import Question, Store
+from query_service.selectors import lower
+from query_service.store import Neighbours, Networks, Question, Store
 
 HOPS_MAX: Final = 4  # servers of ours, in one direction
 FOLLOWED_AT_ONCE: Final = 10_000
 KEYS_A_QUERY_MAX: Final = 500
 TAKING_MAX: Final = HOUR  # from the first line of a message to the reply behind its data
 SKEW_MAX: Final = 10 * MINUTE
+
+
+Address = IPv4Address | IPv6Address
 
 
 class Hop(NamedTuple):
@@ -42,7 +49,8 @@ class Hop(NamedTuple):
     message_id: str | None
     recipient: str | None
     original_recipient: str | None
-    recipient_host: str | None
+    recipient_ip: Address | None
+    server_ip: Address | None
     is_final: bool
 
 
@@ -53,17 +61,18 @@ class Found(NamedTuple):
     row: Sequence[Any]
 
 
-def found(store: Store, question: Question, query_id: str, seconds_left: Callable[[], float]) -> Generator[Found]:
+def found(store: Store, question: Question, query_id: str, go_on: Callable[[], float]) -> Generator[Found]:
     """What the question finds, by time; behind each 10,000 of it their hops. Each record once. Errors as Store.rows.
 
-    To be closed if it is not read to its end. Queries for hops have the id `<query_id>-hop<n>`.
+    To be closed if it is not read to its end. Queries for hops have the id `<query_id>-hop<n>`. `go_on` is asked before
+    each query: the seconds that are left, or it raises.
     """
     width = len(question.fields)
     fields = (*question.fields, *(name for name in Hop._fields if name not in question.fields))
     places = [fields.index(name) for name in Hop._fields]
     seen: set[bytes] = set()
-    follower = _Follower(store, replace(question, fields=fields), query_id, seconds_left, places)
-    with closing(store.rows(follower.question, query_id, seconds_left())) as rows:
+    follower = _Follower(store, replace(question, fields=fields), query_id, go_on, places)
+    with closing(store.rows(follower.question, query_id, go_on())) as rows:
         while batch := list(islice(rows, FOLLOWED_AT_ONCE)):
             begun: list[tuple[int, Hop]] = []
             for row in batch:
@@ -76,19 +85,19 @@ def found(store: Store, question: Question, query_id: str, seconds_left: Callabl
                 yield Found(number, row[:width])
 
 
-def is_next(earlier: Hop, later: Hop) -> bool:
-    """Whether `later` is the next hop of `earlier`: rules 1 to 4."""
+def is_next(earlier: Hop, later: Hop, own: Networks) -> bool:
+    """Whether `later` is the next hop of `earlier`: rules 1 to 5. `own`: networks of the provider's servers."""
     if not earlier.next_queue_id or earlier.next_queue_id != later.queue_id:  # 1
         return False
-    recipient = (earlier.recipient or "").lower()
-    if not recipient or recipient not in ((later.recipient or "").lower(), (later.original_recipient or "").lower()):
-        return False  # 2
+    recipient = lower(earlier.recipient or "")
+    if not recipient or recipient not in _recipients(later):  # 2
+        return False
     taken = later.event_time if later.accept_time is None else later.accept_time
     if not earlier.event_time - TAKING_MAX <= taken <= earlier.event_time + SKEW_MAX:  # 3
         return False
-    if earlier.message_id and later.message_id:  # 4
-        return earlier.message_id == later.message_id
-    return _same_host(earlier.recipient_host or "", later.host)
+    if not _own_address(earlier, later, own):  # 4
+        return False
+    return not earlier.message_id or not later.message_id or earlier.message_id == later.message_id  # 5
 
 
 class _Follower:
@@ -99,13 +108,13 @@ class _Follower:
         store: Store,
         question: Question,
         query_id: str,
-        seconds_left: Callable[[], float],
+        go_on: Callable[[], float],
         places: list[int],
     ) -> None:
         self.question = question
         self._store = store
         self._query_id = query_id
-        self._seconds_left = seconds_left
+        self._go_on = go_on
         self._places = places
         self._queries = 0
 
@@ -124,7 +133,7 @@ class _Follower:
                 return
             begun = reached
 
-    def _neighbours(self, part: Iterable[tuple[int, Hop]]) -> Iterator[tuple[int, Sequence[Any]]]:
+    def _neighbours(self, part: Sequence[tuple[int, Hop]]) -> Iterator[tuple[int, Sequence[Any]]]:
         on: dict[str, list[tuple[int, Hop]]] = {}
         back: dict[str, list[tuple[int, Hop]]] = {}
         for number, one in part:
@@ -135,14 +144,19 @@ class _Follower:
         if not on and not back:
             return
         self._queries += 1
-        rows = self._store.hop_rows(
-            self.question, sorted(on), sorted(back), f"{self._query_id}-hop{self._queries}", self._seconds_left()
+        neighbours = Neighbours(
+            on=sorted(on),
+            back=sorted(back),
+            recipients=sorted({name for _, one in part for name in _recipients(one)}),
+            servers=sorted({one.server_ip for _, one in part if one.server_ip is not None}, key=str),
         )
+        rows = self._store.hop_rows(self.question, neighbours, f"{self._query_id}-hop{self._queries}", self._go_on())
+        own = self._store.own_servers
         with closing(rows):
             for row, one in self._shown([(row, _hop(row, self._places)) for row in rows]):
-                numbers = [number + 1 for number, earlier in on.get(one.queue_id, ()) if is_next(earlier, one)]
+                numbers = [number + 1 for number, earlier in on.get(one.queue_id, ()) if is_next(earlier, one, own)]
                 numbers += [
-                    number - 1 for number, later in back.get(one.next_queue_id or "", ()) if is_next(one, later)
+                    number - 1 for number, later in back.get(one.next_queue_id or "", ()) if is_next(one, later, own)
                 ]
                 if numbers:
                     yield numbers[0], row
@@ -159,9 +173,20 @@ def _hop(row: Sequence[Any], places: list[int]) -> Hop:
     return Hop(*[row[place] for place in places])
 
 
-def _same_host(one: str, other: str) -> bool:
-    """Equal names; or equal first labels where one of them is only that, as a log's host often is."""
-    one, other = one.lower().rstrip("."), other.lower().rstrip(".")
-    if "." in one and "." in other:
-        return one == other
-    return bool(one) and one.partition(".")[0] == other.partition(".")[0]
+def _recipients(one: Hop) -> set[str]:
+    return {lower(name) for name in (one.recipient, one.original_recipient) if name}
+
+
+def _own_address(earlier: Hop, later: Hop, own: Networks) -> bool:
+    """4."""
+    to = _plain(earlier.recipient_ip)
+    if to is None:
+        return False
+    if to.is_loopback:
+        return earlier.host == later.host
+    return to == _plain(later.server_ip) or any(to in network for network in own)
+
+
+def _plain(address: Address | None) -> Address | None:
+    """An IPv4 address as that, in whichever form it came."""
+    return getattr(address, "ipv4_mapped", None) or address

@@ -21,6 +21,7 @@ _MESSAGE_ID: Final = re.compile(r"<?([^\s<>]{1,990})>?")
 _QUEUE_ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{3,63}")
 _HOST: Final = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.-]{0,251}[0-9A-Za-z])?")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")  # where the store keeps IPv4
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -117,9 +118,13 @@ def _network(text: str, field: str) -> str:
         network: Network = ipaddress.ip_network(text)
     except ValueError:
         raise _invalid(field, "is not an IP address or CIDR network (host bits must be zero)") from None
+    if "%" in text:
+        raise _invalid(field, "names a network interface")
     mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
     if mapped is not None and network.prefixlen >= 96:
         network = ipaddress.ip_network((mapped, network.prefixlen - 96))
+    if isinstance(network, ipaddress.IPv6Network) and network.overlaps(_MAPPED):
+        raise _invalid(field, "is an IPv6 network that also holds every IPv4 address")
     least = IPV4_PREFIX_MIN if network.version == 4 else IPV6_PREFIX_MIN
     if network.prefixlen < least:
         raise _invalid(field, f"is a network wider than /{least}")

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from infra.platform.clickhouse import ClickHouseError, Client, code_of, connect
 from infra.platform.clock import DAY, Clock
-from infra.platform.errors import LiucunError
+from infra.platform.errors import LiucunError, SettingsError
 from infra.platform.retention import readable_since
 from infra.platform.settings import Settings
 from query_service.errors import DeskError
@@ -68,11 +68,26 @@ _QUERY: Final = (
 _HOPS: Final = (
     "SELECT $COLUMNS FROM envelope WHERE event_time >= {queue_before:DateTime64(6, 'UTC')} "
     "AND event_time < {end_of_queue:DateTime64(6, 'UTC')} AND event_time > {cut_off:DateTime64(6, 'UTC')} "
-    "AND (queue_id IN {on:Array(String)} OR next_queue_id IN {back:Array(String)}) "
+    "AND (lower(recipient) IN {recipients:Array(String)} OR lower(original_recipient) IN {recipients:Array(String)}) "
+    "AND (queue_id IN {on:Array(String)} OR (next_queue_id IN {back:Array(String)} AND (recipient_ip IN "
+    "{servers:Array(IPv6)} OR arrayExists((low, high) -> assumeNotNull(recipient_ip) BETWEEN low AND high, "
+    "{own_low:Array(IPv6)}, {own_high:Array(IPv6)})))) "
     "ORDER BY event_time, record_id LIMIT 1 BY record_id LIMIT {limit:UInt64}"
 )
+Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
+LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 HOP_ROWS_MAX: Final = 100_000  # that share a queue id with those in hand; beyond it the answer is too large
 _KILL: Final = "KILL QUERY WHERE query_id = {id:String} OR startsWith(query_id, {hops:String}) ASYNC"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Where hops of some records may be: queue ids on and back, their recipients, their servers' own addresses."""
+
+    on: Sequence[str]
+    back: Sequence[str]
+    recipients: Sequence[str]
+    servers: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +109,7 @@ class Store:
         """Connects at each query."""
         self._settings = settings
         self._clock = clock
+        self.own_servers = _networks(settings.server.own_servers)
         self._idle: list[Client] = []
         self._lock = threading.Lock()
 
@@ -107,14 +123,17 @@ class Store:
             statement(_columns(question), question), self._parameters(question), self._limits(query_id, seconds)
         )
 
-    def hop_rows(
-        self, question: Question, on: Sequence[str], back: Sequence[str], query_id: str, seconds: float
-    ) -> Generator[Sequence[Any]]:
-        """Rows, with the question's fields, whose queue id is one of `on`, or whose next one is one of `back`."""
+    def hop_rows(self, question: Question, near: Neighbours, query_id: str, seconds: float) -> Generator[Sequence[Any]]:
+        """Rows, with the question's fields, that may be next to others: rules 1, 2 and, back, 4 of hops."""
+        networks = [*LOOPBACK, *self.own_servers]
         parameters = self._parameters(question) | {
             "queue_before": _time(question.begin - self._settings.server.queue_life_days * DAY),
-            "on": list(on),
-            "back": list(back),
+            "on": list(near.on),
+            "back": list(near.back),
+            "recipients": list(near.recipients),
+            "servers": [_ipv6(address) for address in near.servers],
+            "own_low": [_ipv6(network.network_address) for network in networks],
+            "own_high": [_ipv6(network.broadcast_address) for network in networks],
             "limit": HOP_ROWS_MAX + 1,
         }
         text = _HOPS.replace("$COLUMNS", _columns(question))
@@ -259,6 +278,15 @@ def _values(selector: Selector) -> dict[str, str]:
         case "QUEUE_ID":
             return {"value": value, "host": lower(selector.host)}
     return {"value": value}
+
+
+def _networks(texts: Sequence[str]) -> Networks:
+    try:
+        return [ipaddress.ip_network(text) for text in texts]
+    except ValueError:
+        raise SettingsError(
+            "server.own_servers has what is no address or network.", "Write such as 192.0.2.25 or 2001:db8::/64."
+        ) from None
 
 
 def _ipv6(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:

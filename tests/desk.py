@@ -29,7 +29,7 @@ from query_service.client import Client, Identity
 from query_service.errors import DeskError
 from query_service.members import agency_document
 from query_service.server import Service
-from query_service.store import Question, Store
+from query_service.store import Neighbours, Question, Store
 from schemas.envelope import IP_FIELDS, TIME_FIELDS
 from tests.ledgers import KEYS, PERSONS
 from tests.pipeline import envelope_values
@@ -192,6 +192,7 @@ class FakeStore(Store):
 
     def __init__(self, count: int = 3) -> None:
         self.count = count
+        self.own_servers = []
         self.error: Exception | None = None
         self.error_at = 0
         self.questions: list[Question] = []
@@ -218,9 +219,7 @@ class FakeStore(Store):
                 raise self.error
             yield tuple(_value(field, number, question.begin) for field in question.fields)
 
-    def hop_rows(
-        self, question: Question, on: Sequence[str], back: Sequence[str], query_id: str, seconds: float
-    ) -> Generator[Sequence[Any]]:
+    def hop_rows(self, question: Question, near: Neighbours, query_id: str, seconds: float) -> Generator[Sequence[Any]]:
         """None."""
         yield from ()
 

@@ -86,6 +86,11 @@ class Server(Section):
     queue_life_days: int = Field(
         7, ge=1, le=60, description="Longest time that mail waits in a queue: so far behind its window a lookup reads."
     )
+    own_servers: list[str] = Field(
+        [],
+        description="Addresses or networks of the provider's own mail servers, and of nothing else: lookups follow "
+        "mail that was handed over to them.",
+    )
     store_memory_bytes_max: int = Field(
         2 * 1024**3, ge=64 * 1024**2, description="Memory of one query in the store at most."
     )

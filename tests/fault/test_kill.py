@@ -12,7 +12,7 @@ from infra.platform.settings import Settings
 from tests.pipeline import Program, count, envelope, exactly_once, publish, rows, run, until, write_settings
 from tests.unit.producers.lines import log, message, sent
 
-LOADER_STEPS = ("intent", "spliced", "inserted", "batch_row", "committed")
+LOADER_STEPS = ("fetched", "intent", "spliced", "inserted", "batch_row", "committed")
 AGENT_STEPS = ("appended", "synced", "produced", "committed", "snapshot")
 
 

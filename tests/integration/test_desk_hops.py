@@ -1,6 +1,6 @@
 """Hops over our own servers, asked of the real store: on and back, and never to a stranger's mail."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -17,6 +17,8 @@ from tests.realdesk import put, record
 NOW = SystemClock().now()
 BEGIN, END = NOW - 3 * DAY, NOW - DAY
 T = BEGIN + HOUR
+INSIDE = bytes(10) + b"\xff\xff" + bytes([198, 51, 100, 25])  # the provider's own servers
+STRANGER = bytes(10) + b"\xff\xff" + bytes([203, 0, 113, 9])
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def store(stack: Any) -> Iterator[Store]:
         values = {
             "host": "edge", "sender": "eve@hops.example", "recipient": "bob@hops.example", "sender_ip": None,
             "message_key": number.to_bytes(16, "big"), "agent_id": "test-hops", "message_id": "<1@hops.example>",
-            "accept_time": T,
+            "accept_time": T, "recipient_ip": INSIDE, "recipient_ip_origin": "NEXT_HOP",
         }  # fmt: skip
         return record(8_500_000 + number, changes.pop("event_time", T + number), **(values | changes))
 
@@ -67,20 +69,28 @@ def store(stack: Any) -> Iterator[Store]:
             row(22, queue_id="HOPD2", host="inside", recipient="late@hops.example", message_id="<late@hops.example>",
                 sender=srs, accept_time=END - MINUTE, event_time=END + 5 * HOUR, message_key=b"late-late-late-!"),
             *[chain(number) for number in range(1, 7)],
+            # a stranger's server says that it queued bob's mail under the id of alice's
+            row(30, queue_id="HOPE1", sender="alice@hops.example", recipient="x@evil.example", recipient_ip=STRANGER,
+                message_id="<copied@hops.example>", next_queue_id="E1"),
+            row(31, queue_id="HOPE2", sender="mallory@hops.example", recipient="x@evil.example", recipient_ip=STRANGER,
+                message_id="<copied@hops.example>", next_queue_id="HOPE1"),
         ],
     )  # fmt: skip
-    made = Store(settings, SystemClock())
+    server = settings.server.model_copy(update={"own_servers": ["198.51.100.0/24"]})
+    made = Store(settings.model_copy(update={"server": server}), SystemClock())
     yield made
     made.close()
 
 
-def found(store: Store, selector: Selector, **changes: Any) -> list[tuple[int, int]]:
+def found(
+    store: Store, selector: Selector, go_on: Callable[[], float] = lambda: 30.0, **changes: Any
+) -> list[tuple[int, int]]:
     """(hop, number of the row), in order."""
     values: dict[str, Any] = {
         "begin": BEGIN, "end": END, "fields": ("agent_sequence",), "limit": 1000, "include_non_final": False,
     }  # fmt: skip
     question = Question(selector, **(values | changes))
-    with closing(hops.found(store, question, "test-hops", lambda: 30.0)) as rows:
+    with closing(hops.found(store, question, "test-hops", go_on)) as rows:
         return [(hop, row[0] - 8_500_000) for hop, row in rows]
 
 
@@ -109,6 +119,11 @@ def test_undecided_is_hidden_behind_the_window_too(store: Store) -> None:
     assert found(store, parse("QUEUE_ID", "HOPD1"), include_non_final=True) == [(0, 20), (1, 21), (1, 22)]
 
 
+def test_a_strangers_server_cannot_point_at_other_mail(store: Store) -> None:
+    assert found(store, parse("SENDER", "mallory@hops.example")) == [(0, 31)]
+    assert found(store, parse("SENDER", "alice@hops.example")) == [(0, 30)]
+
+
 def test_the_depth_is_bounded(store: Store) -> None:
     assert found(store, parse("QUEUE_ID", "HOPC1")) == [(n, 101 + n) for n in range(hops.HOPS_MAX + 1)]
 
@@ -128,3 +143,23 @@ def test_rows_beyond_the_bound_are_an_error(store: Store, monkeypatch: pytest.Mo
     with pytest.raises(DeskError) as caught:
         found(store, parse("QUEUE_ID", "HOPA1"))
     assert caught.value.reason == "RESULT_TOO_LARGE"
+
+
+def test_before_each_query_it_is_asked_whether_to_go_on(store: Store) -> None:
+    """A deadline, or a cancelled lookup, ends it between two queries that find nothing."""
+    left = [30.0, 30.0]
+
+    def go_on() -> float:
+        if not left:
+            raise DeskError("DEADLINE_EXCEEDED")
+        return left.pop()
+
+    with pytest.raises(DeskError, match="time"):
+        found(store, parse("QUEUE_ID", "HOPC1"), go_on)
+
+
+def test_addresses_without_the_setting_are_nobodys(stack: Any, store: Store) -> None:
+    """Nothing is followed over servers that nobody called the provider's."""
+    bare = Store(stack.settings(), SystemClock())
+    assert found(bare, parse("QUEUE_ID", "HOPA1")) == [(0, 1)]
+    bare.close()

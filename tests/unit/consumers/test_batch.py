@@ -14,15 +14,15 @@ FAR = Loader(batch_records_max=1_000_000, batch_bytes_max=512 * 1024**2, batch_a
 
 def gathering(*offsets: int, size: int = 1, until: int | None = None) -> Gathering:
     """Messages of these offsets, gathered."""
-    mine = Gathering(PARTITION, until=until)
+    mine = Gathering(PARTITION, 0, until=until)
     for offset in offsets:
         mine.add(Message(offset, b"x" * size))
     return mine
 
 
 def test_nothing_gathered_is_never_ready() -> None:
-    assert not Gathering(PARTITION).ready(FAR, 1e12)
-    assert not Gathering(PARTITION, until=5).ready(FAR, 1e12)
+    assert not Gathering(PARTITION, 0).ready(FAR, 1e12)
+    assert not Gathering(PARTITION, 0, until=5).ready(FAR, 1e12)
 
 
 def test_a_batch_closes_at_its_last_record_and_not_one_before() -> None:
@@ -108,7 +108,7 @@ def test_what_is_left_begins_to_age_when_the_batch_before_is_taken() -> None:
 
 
 def test_a_batch_knows_its_range() -> None:
-    batch = Batch(PARTITION, [Message(3, b"a"), Message(9, b"b")])
+    batch = Batch(PARTITION, 2, [Message(3, b"a"), Message(9, b"b")])
     assert (batch.first, batch.last) == (3, 9)
 
 

@@ -19,6 +19,7 @@ def intent(**changes: Any) -> Intent:
     """An ordinary intent."""
     values: dict[str, Any] = {
         "topic_epoch": EPOCH,
+        "after": 98,
         "first": 100,
         "last": 109,
         "count": 9,
@@ -45,7 +46,14 @@ def test_an_intent_there_and_back_is_the_same(
     epoch: bytes, first: int, count: int, counts: dict[int, int], refused: dict[int, str]
 ) -> None:
     given_intent = Intent(
-        epoch, first, first + 10**6, count, counts, 7, refused={first + at: reason for at, reason in refused.items()}
+        epoch,
+        first - 1,
+        first,
+        first + 10**6,
+        count,
+        counts,
+        7,
+        refused={first + at: reason for at, reason in refused.items()},
     )
     text = given_intent.to_metadata()
     assert len(text.encode()) == len(text) <= METADATA_BYTES_MAX
@@ -55,7 +63,7 @@ def test_an_intent_there_and_back_is_the_same(
 def test_its_form_is_one_that_the_next_version_can_read() -> None:
     """Old intents are found at an upgrade: this text may only ever be added to."""
     assert intent().to_metadata() == (
-        '{"v":1,"epoch":"000102030405060708090a0b0c0d0e0f","first":100,"last":109,"count":9,"schema":{"1":7},'
+        '{"v":1,"epoch":"000102030405060708090a0b0c0d0e0f","after":98,"first":100,"last":109,"count":9,"schema":{"1":7},'
         '"layout":1,"decided_at":1800000000000000,"refused":[[1,0],[5,3]]}'
     )
     assert intents._REASONS == REASONS

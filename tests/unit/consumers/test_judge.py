@@ -25,7 +25,7 @@ def _with_time(value: bytes, event_time: int) -> bytes:
 
 
 def _judge(*values: bytes, refused: dict[int, str] | None = None) -> tuple[list[int], list[tuple[int, str]]]:
-    batch = Batch(PARTITION, [Message(10 + at, value) for at, value in enumerate(values)])
+    batch = Batch(PARTITION, 10, [Message(10 + at, value) for at, value in enumerate(values)])
     judged = judge(
         batch, ENVELOPES, decided_at=NOW, retention_days=60, day_of=lambda moment: moment // DAY, refused=refused or {}
     )
@@ -79,7 +79,7 @@ def test_exclusions_are_ranges_over_marker_gaps() -> None:
 
 def test_batch_closes_by_count_bytes_and_age() -> None:
     bounds = Loader(batch_records_max=3, batch_bytes_max=1024, batch_age_seconds_max=1)
-    gathering = Gathering(PARTITION)
+    gathering = Gathering(PARTITION, 0)
     assert not gathering.ready(bounds, 1e9)
     gathering.add(Message(1, b"x"))
     assert not gathering.ready(bounds, gathering.begun)
@@ -94,7 +94,7 @@ def test_batch_closes_by_count_bytes_and_age() -> None:
 
 def test_repeated_batch_closes_at_its_end_and_nowhere_else() -> None:
     bounds = Loader(batch_records_max=1)
-    gathering = Gathering(PARTITION, until=4)
+    gathering = Gathering(PARTITION, 0, until=4)
     for offset in (1, 2, 3):
         gathering.add(Message(offset, b"x"))
         assert not gathering.ready(bounds, 1e12)
@@ -106,7 +106,7 @@ def test_repeated_batch_closes_at_its_end_and_nowhere_else() -> None:
 
 def test_intent_there_and_back_and_within_its_bound() -> None:
     refused = {10**12 + 2 * at: "REFUSED_BY_STORE" for at in range(REFUSED_MAX)}
-    intent = Intent(bytes(16), 10**12, 10**12 + 10**6, 10**6, {1: 10**6}, NOW, refused=refused)
+    intent = Intent(bytes(16), 10**12, 10**12, 10**12 + 10**6, 10**6, {1: 10**6}, NOW, refused=refused)
     text = intent.to_metadata()
     assert len(text) <= METADATA_BYTES_MAX
     assert from_metadata(text) == intent
@@ -152,6 +152,6 @@ def test_coverage_has_no_time_rules() -> None:
         "event_day": None, "from": NOW - 70 * DAY, "to": NOW - 70 * DAY, "closed": "TIME", "sources": [],
         "previous_hash": bytes(32), "leaf_hashes": [], "records_root": None, "key_id": "", "signature": b"",
     }  # fmt: skip
-    batch = Batch(Partition(topics.COVERAGE.name, 0), [Message(1, avro.encode(avro.COVERAGE_V1, record))])
+    batch = Batch(Partition(topics.COVERAGE.name, 0), 0, [Message(1, avro.encode(avro.COVERAGE_V1, record))])
     judged = judge(batch, COVERAGE, decided_at=NOW, retention_days=60, day_of=lambda _: 0, refused={})
     assert judged.kept_count == 1

@@ -62,6 +62,14 @@ def test_what_lies_inside(granted: tuple[str, str], asked: tuple[str, str], insi
     assert covers(Selector(*granted), Selector(*asked)) == inside
 
 
+@pytest.mark.parametrize("text", ["::/64", "::/80", "::fffe:0:0/95", "::/32", "fe80::1%eth0", "::ffff:0:0/95"])
+def test_a_network_that_hides_every_ipv4_address_is_none(text: str) -> None:
+    """The store keeps 192.0.2.1 as ::ffff:192.0.2.1."""
+    with pytest.raises(DeskError) as caught:
+        parse("IP", text)
+    assert caught.value.reason == "REQUEST_INVALID"
+
+
 def test_queue_ids_and_hosts() -> None:
     anywhere, here = Selector("QUEUE_ID", "ABCDEF"), Selector("QUEUE_ID", "ABCDEF", "mx1")
     assert covers(anywhere, here)
