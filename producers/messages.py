@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from infra.platform.clock import MINUTE, SECOND
+from infra.platform.clock import HOUR, MINUTE, SECOND
 from infra.platform.settings import Site, Source
 from producers.identity import message_key
 from producers.lines import Line
@@ -20,6 +20,7 @@ from schemas.envelope import Envelope, Outcome
 
 WINDOW: Final = 10 * SECOND
 ABORT_WINDOW: Final = MINUTE
+SETTLED_AFTER: Final = HOUR
 TRANSACTIONS_MAX: Final = 200_000
 EXPECTED_MAX: Final = 10_000
 
@@ -83,9 +84,9 @@ class Messages:
         self.give_up(transaction)  # its end was not logged, and the queue id is used again
         return None
 
-    def deferred(self, transaction: Transaction, attempt: Attempt) -> None:
-        """A recipient stays undecided."""
-        name = attempt.delivery.recipient.text
+    def deferred(self, transaction: Transaction, attempt: Attempt, name: str | None = None) -> None:
+        """A recipient stays undecided. `name` tells recipients of equal address apart: the id of an envelope."""
+        name = name or attempt.delivery.recipient.text
         first = transaction.undecided.get(name)
         if first is not None:
             first.attempts += 1
@@ -98,6 +99,11 @@ class Messages:
         transaction = self._by_number.get(number)
         if transaction is not None and transaction.sender is None and not transaction.held:
             self._timer(line.moment.time + ABORT_WINDOW, transaction, "aborted", "")
+
+    def without_end(self, transaction: Transaction, time: int) -> None:
+        """No line tells the end of this message: it is given up when all that is known of it has been decided and
+        nothing was heard of it for SETTLED_AFTER."""
+        self._timer(time + SETTLED_AFTER, transaction, "settled", "")
 
     def finish(self) -> None:
         """The input has ended for good: what is open comes out as far as it is known."""
@@ -214,7 +220,8 @@ class Messages:
         self._emit_waiting(transaction)
         if transaction.number not in self._by_number:
             return
-        broken_off = transaction.sender is None and transaction.client is not None and not transaction.held
+        begun = transaction.client is not None and transaction.recipient_count is None
+        broken_off = begun and transaction.sender is None and not transaction.held
         for first in transaction.undecided.values():
             if not first.reported:
                 self._emit(transaction, first, "PARTIAL_END", is_final=False)
@@ -253,6 +260,12 @@ class Messages:
                 if transaction.waiting:
                     transaction.flag(*_missing(transaction))
                     self._emit_waiting(transaction)
+            elif what == "settled":
+                heard = transaction.last_line.moment.time
+                if transaction.undecided or transaction.waiting or heard + SETTLED_AFTER > log_time:
+                    self.without_end(transaction, log_time)
+                else:
+                    self.give_up(transaction)
             elif transaction.sender is None and not transaction.held and not transaction.waiting:
                 self.drop(transaction)
 

@@ -1,0 +1,193 @@
+"""OpenSMTPD lines that do not begin with a session: 5.x (`smtp-in:`, `delivery:`, `relay:`), and the queue's own.
+
+The queue writes `relay: Expire for EVPID: ...` and `relay: Remove for EVPID: ...` in all versions to this day. Forms
+are those of the source tree's history and of logs in its issues; 5.0 to 5.3 name no recipients at arrival.
+"""
+
+import re
+from typing import Final
+
+from producers.events import (
+    EnvelopeEnded,
+    Event,
+    Hop,
+    Ignored,
+    NotUnderstood,
+    Proxied,
+    SessionEnded,
+    SessionUser,
+    TakenIn,
+)
+from producers.sources.opensmtpd_parts import HERE, attempt, client_of, cut_address, plain_address, relay_of, unvis
+from producers.sources.opensmtpd_refusals import refused
+from producers.text import bounded, decode
+from schemas.envelope import Outcome
+
+_ENVELOPE: Final = re.compile(
+    rb"(relay|delivery): (Ok|TempFail|PermFail|Expire|Remove) for ([0-9a-f]{16}): (?:session=([0-9a-f]{16}), )?from=<"
+)
+_DELAY: Final = re.compile(rb",? delay=[^\s,]*, stat=")
+_ENDED: Final[dict[bytes, Outcome]] = {b"Expire": "EXPIRED", b"Remove": "DELETED"}
+_NEW: Final = re.compile(rb"New session ([0-9a-f]{16}) from host (.*) \[(.*)\]\Z", re.DOTALL)
+_ESTABLISHED: Final = re.compile(
+    rb"session ([0-9a-f]{16}): connection from host (.*) \[(.*)\] established\Z", re.DOTALL
+)
+_ACCEPTED: Final = re.compile(
+    rb"Accepted message ([0-9a-f]{8}) on session ([0-9a-f]{16}): "
+    rb"from=<(.*?)>(?:, to=<(.*?)>)?, size=(\d+), (?:ndest|nrcpts)=(\d+), proto=E?SMTP\Z",
+    re.DOTALL,
+)
+_USER: Final = re.compile(rb"Accepted authentication for user (\S+) on session ([0-9a-f]{16})\Z")
+_USER_OF: Final = re.compile(rb"session ([0-9a-f]{16}): authentication successful for user (\S+) ?\Z")
+_FAILED: Final = re.compile(rb'Failed command on session ([0-9a-f]{16}): "(.*)" => (.*)\Z', re.DOTALL)
+_CLOSED: Final = re.compile(
+    rb"(?:Closing session|Received disconnect from session|Disconnecting session|IO error on session) ([0-9a-f]{16})"
+)
+_CONNECTING: Final = re.compile(rb"Connecting to [a-z+]+://\S*:(\d{1,5}) \([^()]*\) on session ([0-9a-f]{16})\.\.\.\Z")
+_LEFT: Final = re.compile(rb"Closing session ([0-9a-f]{16})")
+
+# Beginnings of talk, by rule. What only `smtpd -v` and `smtpctl trace` write is debug.
+_RULES: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"info: ", "opensmtpd-life"),
+    (b"Exiting", "opensmtpd-life"),
+    (b"version: ", "opensmtpd-life"),
+    (b"queue: queue ", "opensmtpd-life"),
+    (b"commands executed from aliases ", "opensmtpd-life"),
+    (b"warn:", "opensmtpd-warning"),
+    (b"fatal: ", "opensmtpd-error"),
+    (b"smtpd: ", "opensmtpd-error"),
+    (b"pony express: ", "opensmtpd-error"),
+    (b"queue: ", "opensmtpd-warning"),
+    (b"envelope: ", "opensmtpd-warning"),
+    (b"SRS failed ", "opensmtpd-warning"),
+    (b"getnameinfo: ", "opensmtpd-resolver"),
+    (b"getaddrinfo: ", "opensmtpd-resolver"),
+    (b"proxy ", "opensmtpd-proxy"),
+    (b"smtp-out: ", "opensmtpd-attempt"),
+    (b"debug: ", "opensmtpd-debug"),
+    (b"smtp: ", "opensmtpd-debug"),
+    (b"mta: ", "opensmtpd-debug"),
+    (b"mda: ", "opensmtpd-debug"),
+    (b"bounce: ", "opensmtpd-debug"),
+    (b"imsg: ", "opensmtpd-debug"),
+    (b"mproc: ", "opensmtpd-debug"),
+    (b"lookup: ", "opensmtpd-debug"),
+    (b"expand: ", "opensmtpd-debug"),
+    (b"rule #", "opensmtpd-debug"),
+    (b"no rule matched", "opensmtpd-debug"),
+    (b"queue-backend: ", "opensmtpd-debug"),
+    (b"scheduler: ", "opensmtpd-debug"),
+    (b"ramstat: ", "opensmtpd-debug"),
+    (b"profile", "opensmtpd-debug"),
+    (b"setup_", "opensmtpd-debug"),
+    (b"filter: ", "opensmtpd-debug"),
+    (b"filters ", "opensmtpd-debug"),
+    (b"stat: ", "opensmtpd-debug"),
+    (b"io: ", "opensmtpd-debug"),
+    (b"<<< ", "opensmtpd-debug"),
+    (b">>> ", "opensmtpd-debug"),
+)
+# The standard error of a filter or table: `name: text`, whatever it is called.
+_NAMED_TALK: Final = re.compile(rb"[A-Za-z0-9._/-]{1,64}: ")
+_ANY_ID: Final = re.compile(rb"(?:for|session) [0-9a-f]{16}\b")
+
+
+def parse(text: bytes) -> Event:
+    """The event of a line that does not begin with a session."""
+    if text.startswith(b"smtp-in: "):
+        return _incoming(text[9:])
+    if text.startswith((b"relay: ", b"delivery: ")):
+        return _envelope(text)
+    if text.startswith(b"smtp-out: "):
+        return _outgoing(text[10:])
+    for beginning, rule in _RULES:
+        if text.startswith(beginning):
+            return Ignored(rule)
+    if text[16:25] == b" filters ":
+        return Ignored("opensmtpd-debug")
+    if _NAMED_TALK.match(text) and not _ANY_ID.search(text):
+        return Ignored("opensmtpd-filter-note")
+    return NotUnderstood("opensmtpd-talk")
+
+
+def _incoming(text: bytes) -> Event:
+    """5.x: sessions of clients."""
+    if (found := _NEW.match(text) or _ESTABLISHED.match(text)) is not None:
+        return Proxied(found[1].decode("ascii"), client_of(found[3], found[2]))
+    if (found := _ACCEPTED.match(text)) is not None:
+        size, count = bounded(found[5], 2**63 - 1), bounded(found[6], 2**31 - 1)
+        if size is None or count is None:
+            return NotUnderstood("opensmtpd-message")
+        recipient = None if found[4] is None else plain_address(found[4])
+        return TakenIn(
+            found[2].decode("ascii"),
+            found[1].decode("ascii"),
+            "",
+            size,
+            count if recipient is None else None,
+            plain_address(found[3]),
+            recipient,
+        )
+    if (found := _USER.match(text)) is not None:
+        return _user(found[2], found[1])
+    if (found := _USER_OF.match(text)) is not None:
+        return _user(found[1], found[2])
+    if (found := _FAILED.match(text)) is not None:
+        return refused(found[1].decode("ascii"), found[2], found[3], doubtful=text.count(b'" => ') > 1)
+    if (found := _CLOSED.match(text)) is not None:
+        return SessionEnded(found[1].decode("ascii"))
+    if text.startswith((b"Authentication ", b"AUTH ")):
+        return Ignored("opensmtpd-authentication-failed")
+    if text.startswith((b"Started TLS ", b"Client certificate ", b"Disconnecting ", b"Certificate ")):
+        return Ignored("opensmtpd-tls")
+    if text.startswith((b"Bad input ", b"Ending session ")):
+        return Ignored("opensmtpd-client-fault")
+    return NotUnderstood("opensmtpd-old-session")
+
+
+def _user(session: bytes, user: bytes) -> Event:
+    name, invalid = decode(unvis(user))
+    return SessionUser(session.decode("ascii"), name, ("INVALID_BYTES",) if invalid else ())
+
+
+def _outgoing(text: bytes) -> Event:
+    """5.x: sessions to next hops; in all versions what went wrong on the way to them."""
+    if (found := _CONNECTING.match(text)) is not None:
+        return Hop(found[2].decode("ascii"), int(found[1]), None)
+    if (found := _LEFT.match(text)) is not None:
+        return Hop(found[1].decode("ascii"), None, None, over=True)
+    return Ignored("opensmtpd-attempt")
+
+
+def _envelope(text: bytes) -> Event:
+    """`relay|delivery: WORD for EVPID: [session=, ]from=<S>, to=<R>, [rcpt=<O>, ]..., delay=D, stat=T`."""
+    head = _ENVELOPE.match(text)
+    if head is None:
+        return NotUnderstood("opensmtpd-old-envelope")
+    kind, word, evpid, session = head.groups()
+    followers = (b", rcpt=<", b", user=", b", source=", b", relay=")
+    sender, at = cut_address(text, head.end(), (b", to=<",))
+    recipient, at = cut_address(text, at + 6, followers) if sender is not None else (None, -1)
+    original = None
+    if recipient is not None and text.startswith(b", rcpt=<", at):
+        original, at = cut_address(text, at + 8, (*followers[1:], b", delay="))
+        if original is None:
+            return NotUnderstood("opensmtpd-old-envelope")
+    behind = _DELAY.search(text, at) if at >= 0 else None
+    if sender is None or recipient is None or behind is None:
+        return NotUnderstood("opensmtpd-old-envelope")
+    if original is not None and original.text in ("-", recipient.text):
+        original = None
+    if word in _ENDED:
+        if word == b"Remove":
+            recipient = recipient._replace(flags=(*recipient.flags, "ADMINISTRATIVE"))
+        name = evpid.decode("ascii")
+        return EnvelopeEnded(name[:8], name, sender, recipient, original, _ENDED[word])
+    relay, reply = HERE, b""
+    if kind == b"relay":
+        begin = text.find(b", relay=", at, behind.start())
+        if begin < 0:
+            return NotUnderstood("opensmtpd-old-envelope")
+        relay, reply = relay_of(text[begin + 8 : behind.start()]), text[behind.end() :]
+    told_by = session.decode("ascii") if session else ""
+    return attempt(told_by, evpid, sender, recipient, original, relay, word, reply)
