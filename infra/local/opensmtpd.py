@@ -18,9 +18,9 @@ from infra.local.syslog import Syslog
 
 OWN_DOMAIN: Final = "example.org"
 HOST: Final = "mx2"
-USERS: Final = ("alice", "bob", "carol")
+USERS: Final = ("alice", "bob", "carol", "dora")
 PASSWORD: Final = "correct horse"  # noqa: S105  (of a mailbox that exists for seconds, on loopback)
-LOGINS: Final = ("alice", "bob smith")  # who may authenticate; a name may hold a blank
+LOGINS: Final = ("alice",)  # who may authenticate
 MESSAGE_BYTES_MAX: Final = 20_000
 _DAEMON_UID: Final = 8911
 _QUEUE_UID: Final = 8912
@@ -144,19 +144,11 @@ class LocalOpenSmtpd:
 
     def _secrets(self, etc: Path) -> None:
         """A certificate for STARTTLS, and who may log in with PASSWORD."""
-        certificate, key = etc / "mx.crt", etc / "mx.key"
-        if not certificate.exists():
-            words = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}.{OWN_DOMAIN}"]
-            subprocess.run(
-                ["openssl", "req", *words, "-keyout", str(key), "-out", str(certificate)],
-                check=True,
-                capture_output=True,
-                timeout=60,
-            )
-            key.chmod(0o600)
-        hashed = _hash(PASSWORD)
-        lines = [f'"{login}" {hashed}\n' if " " in login else f"{login} {hashed}\n" for login in LOGINS]
-        (etc / "logins").write_text("".join(lines), encoding="ascii")
+        certificate(etc)
+        told = subprocess.run(
+            ["openssl", "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True, timeout=30
+        )
+        (etc / "logins").write_text("".join(f"{login} {told.stdout}" for login in LOGINS), encoding="ascii")
 
     def _folders(self, users: dict[str, int]) -> None:
         """The queue as smtpd wants it, homes, /dev."""
@@ -173,6 +165,9 @@ class LocalOpenSmtpd:
         (self.root / "usr" / "sbin" / "smtpctl").chmod(0o2755)
         for user, uid in users.items():
             _folder(self.root / "home" / user, uid, uid, 0o755)
+        forward = self.root / "home" / "dora" / ".forward"
+        forward.write_text("\\dora, dora@example.net\n", encoding="ascii")
+        os.chown(forward, users["dora"], users["dora"])
         for name, minor in (("null", 3), ("urandom", 9), ("random", 8)):
             device = self.root / "dev" / name
             device.parent.mkdir(exist_ok=True)
@@ -192,9 +187,20 @@ def _folder(path: Path, uid: int, gid: int, mode: int) -> None:
     path.chmod(mode)
 
 
-def _hash(password: str) -> str:
-    told = subprocess.run(["openssl", "passwd", "-6", password], check=True, capture_output=True, text=True, timeout=30)
-    return told.stdout.strip()
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate and its key in `folder`, made once."""
+    made, key = folder / "mx.crt", folder / "mx.key"
+    if not made.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        words = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", f"/CN={HOST}.{OWN_DOMAIN}"]
+        subprocess.run(
+            ["openssl", "req", *words, "-keyout", str(key), "-out", str(made)],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        key.chmod(0o600)
+    return made, key
 
 
 _ACCOUNTS: Final = """\
@@ -212,7 +218,7 @@ nogroup:x:65534:
 _ALIASES: Final = """\
 root: carol
 team: alice, bob
-list: alice, dave@example.net
+list: alice, erin@example.net
 other: alice
 broken: "|exit 65"
 busy: "|exit 75"
