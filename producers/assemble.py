@@ -98,7 +98,7 @@ class Assembler:
             "messages": self._messages.state(),
             "sessions": to_plain(self._sessions),
             "proxied": to_plain(self._proxied),
-            "hops": self._envelopes.state(),
+            "envelopes": self._envelopes.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -111,7 +111,7 @@ class Assembler:
         self._messages.restore(state["messages"])
         self._sessions = from_plain(state["sessions"])
         self._proxied = from_plain(state["proxied"])
-        self._envelopes.restore(state.get("hops"))
+        self._envelopes.restore(state.get("envelopes"))
         for name, values in state["readers"].items():
             if name in self._readers:
                 self._readers[name].restore(values)

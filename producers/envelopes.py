@@ -14,6 +14,7 @@ from producers.transactions import Attempt, Key, Transaction, from_plain, to_pla
 from schemas.envelope import Outcome
 
 HOPS_MAX: Final = 10_000  # sessions to next hops; one that breaks off has no line of its end
+EARLY_MAX: Final = 10_000
 
 
 class Envelopes:
@@ -23,14 +24,15 @@ class Envelopes:
         """No session to a next hop is open yet."""
         self._messages = messages
         self._hops: dict[Key, tuple[int | None, str | None]] = {}  # port and TLS
+        self._early: dict[Key, bool] = {}  # envelopes that were decided before the line of their message was read
 
     def state(self) -> Any:
-        """The sessions to next hops as plain JSON values, for a snapshot."""
-        return to_plain(self._hops)
+        """What is known beside the messages, as plain JSON values for a snapshot."""
+        return [to_plain(self._hops), to_plain(self._early)]
 
     def restore(self, state: Any) -> None:
         """Take over a `state`; None = there was none."""
-        self._hops = from_plain(state) if state is not None else {}
+        self._hops, self._early = map(from_plain, state) if state is not None else ({}, {})
 
     def taken_in(self, line: Line, event: TakenIn, client: Client | None) -> None:
         """A message was taken in, with one or all of its recipients; `client` is its session's, where that is known."""
@@ -87,7 +89,7 @@ class Envelopes:
                 transaction.undecided[event.envelope_id] = first
             self._messages.deferred(transaction, Attempt(line, told, observed_time), event.envelope_id)
             return
-        transaction.decided += 1
+        self._decided(transaction, event.envelope_id, told)
         if told.outcome == "SENT" and self._messages.maker.is_filter(told.relay):
             if told.next_queue_id is not None:
                 self._messages.link(line, transaction, told.next_queue_id, "MESSAGE")
@@ -104,7 +106,7 @@ class Envelopes:
         told = told._replace(
             recipient=event.recipient, original_recipient=event.original_recipient, outcome=event.outcome
         )
-        transaction.decided += 1
+        self._decided(transaction, event.envelope_id, told)
         attempts = first.attempts if first else 0
         self._messages.decide(transaction, Attempt(line, told, self._messages.observed_time, attempts))
 
@@ -121,9 +123,21 @@ class Envelopes:
             self._messages.without_end(transaction, line.moment.time)
         return transaction
 
+    def _decided(self, transaction: Transaction, envelope_id: str, told: Delivery) -> None:
+        transaction.decided += 1
+        if transaction.accept is None:  # lines out of order, or the beginning is not there; remembered for the first
+            host, instance, queue_id = transaction.key
+            given = told.original_recipient or told.recipient
+            for name in (envelope_id, queue_id + _announced(given)):
+                self._early[host, instance, name] = True
+                bound(self._early, EARLY_MAX)
+
     def _announce(self, transaction: Transaction, line: Line, envelope_id: str, recipient: Address) -> None:
         """A recipient is known before anything was tried."""
-        told = _untried(transaction.key[2], recipient, "UNKNOWN")
+        host, instance, queue_id = transaction.key
+        if self._early.pop((host, instance, envelope_id or queue_id + _announced(recipient)), False):
+            return
+        told = _untried(queue_id, recipient, "UNKNOWN")
         name = envelope_id or _announced(recipient)
         transaction.undecided.setdefault(name, Attempt(line, told, self._messages.observed_time, attempts=0))
 
