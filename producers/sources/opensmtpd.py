@@ -39,7 +39,7 @@ from producers.text import bounded, decode
 
 _SESSION: Final = re.compile(rb"([0-9a-f]{16}) (smtp|mta|mda) (?:event=)?([a-z_-]+):?(?: |\Z)")
 _MESSAGE: Final = re.compile(
-    rb"msgid=([0-9a-f]{8}) (?:from=<(.*)> to=<(.*)> )?size=(\d+) (?:nrcpt|ndest)=(\d+) proto=E?SMTP\Z", re.DOTALL
+    rb"msgid=([0-9a-f]{8}) (?:from=<([^<>]*)> to=<([^<>]*)> )?size=(\d+) (?:nrcpt|ndest)=(\d+) proto=E?SMTP\Z"
 )
 _CONNECTING: Final = re.compile(rb"address=[a-z+]+://\S*:(\d{1,5}) host=")
 _TOLD: Final = rb'" delay=\S* result="([A-Za-z]+)" stat="'

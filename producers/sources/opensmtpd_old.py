@@ -28,14 +28,13 @@ _ENVELOPE: Final = re.compile(
 )
 _DELAY: Final = re.compile(rb",? delay=[^\s,]*, stat=")
 _ENDED: Final[dict[bytes, Outcome]] = {b"Expire": "EXPIRED", b"Remove": "DELETED"}
-_NEW: Final = re.compile(rb"New session ([0-9a-f]{16}) from host (.*) \[(.*)\]\Z", re.DOTALL)
+_NEW: Final = re.compile(rb"New session ([0-9a-f]{16}) from host (.*) \[([^\[\]]*)\]\Z", re.DOTALL)
 _ESTABLISHED: Final = re.compile(
-    rb"session ([0-9a-f]{16}): connection from host (.*) \[(.*)\] established\Z", re.DOTALL
+    rb"session ([0-9a-f]{16}): connection from host (.*) \[([^\[\]]*)\] established\Z", re.DOTALL
 )
 _ACCEPTED: Final = re.compile(
     rb"Accepted message ([0-9a-f]{8}) on session ([0-9a-f]{16}): "
-    rb"from=<(.*?)>(?:, to=<(.*?)>)?, size=(\d+), (?:ndest|nrcpts)=(\d+), proto=E?SMTP\Z",
-    re.DOTALL,
+    rb"from=<([^<>]*)>(?:, to=<([^<>]*)>)?, size=(\d+), (?:ndest|nrcpts)=(\d+), proto=E?SMTP\Z"
 )
 _USER: Final = re.compile(rb"Accepted authentication for user (\S+) on session ([0-9a-f]{16})\Z")
 _USER_OF: Final = re.compile(rb"session ([0-9a-f]{16}): authentication successful for user (\S+) ?\Z")
