@@ -1,7 +1,9 @@
-"""OpenSMTPD lines that do not begin with a session: 5.x (`smtp-in:`, `delivery:`, `relay:`), and the queue's own.
+"""OpenSMTPD lines that do not begin with a session: 5.x, and the queue's own in all versions.
 
-The queue writes `relay: Expire for EVPID: ...` and `relay: Remove for EVPID: ...` in all versions to this day. Forms
-are those of the source tree's history and of logs in its issues; 5.0 to 5.3 name no recipients at arrival.
+To 5.4 the verb comes first (`smtp-in: Accepted message M on session S: ...`, `relay: Ok for EVPID: ...`), from 5.7 to
+5.9 the session (`smtp-in: session S: msgid=M, status=Ok, ...`). The queue writes `relay: Expire for EVPID: ...` and
+`relay: Remove for EVPID: ...` to this day. Forms are those of the source tree's history and of logs in its issues; 5.0
+to 5.3 name no recipients at arrival.
 """
 
 import re
@@ -24,25 +26,28 @@ from producers.text import bounded, decode
 from schemas.envelope import Outcome
 
 _ENVELOPE: Final = re.compile(
-    rb"(relay|delivery): (Ok|TempFail|PermFail|Expire|Remove) for ([0-9a-f]{16}): (?:session=([0-9a-f]{16}), )?from=<"
+    rb"(?:relay|delivery): (Ok|TempFail|PermFail|Expire|Remove) for ([0-9a-f]{16}): (?:session=([0-9a-f]{16}), )?from=<"
+)
+_ENVELOPE_OF: Final = re.compile(
+    rb"[a-z-]+: session ([0-9a-f]{16}): evpid=([0-9a-f]{16}), status=(Ok|TempFail|PermFail), from=<"
 )
 _DELAY: Final = re.compile(rb",? delay=[^\s,]*, stat=")
 _ENDED: Final[dict[bytes, Outcome]] = {b"Expire": "EXPIRED", b"Remove": "DELETED"}
 _NEW: Final = re.compile(rb"New session ([0-9a-f]{16}) from host (.*) \[([^\[\]]*)\]\Z", re.DOTALL)
-_ESTABLISHED: Final = re.compile(
-    rb"session ([0-9a-f]{16}): connection from host (.*) \[([^\[\]]*)\] established\Z", re.DOTALL
-)
-_ACCEPTED: Final = re.compile(
-    rb"Accepted message ([0-9a-f]{8}) on session ([0-9a-f]{16}): "
-    rb"from=<([^<>]*)>(?:, to=<([^<>]*)>)?, size=(\d+), (?:ndest|nrcpts)=(\d+), proto=E?SMTP\Z"
-)
+_OF: Final = re.compile(rb"session ([0-9a-f]{16}): ")
+_ESTABLISHED: Final = re.compile(rb"connection from host (.*) \[([^\[\]]*)\] established\Z", re.DOTALL)
+_ACCEPTED: Final = re.compile(rb"Accepted message ([0-9a-f]{8}) on session ([0-9a-f]{16}): ")
+_ACCEPTED_OF: Final = re.compile(rb"msgid=([0-9a-f]{8}), status=Ok, ")
+_TAKEN: Final = re.compile(rb"from=<([^<>]*)>(?:, to=<([^<>]*)>)?, size=(\d+), (?:ndest|nrcpts)=(\d+), proto=E?SMTP\Z")
 _USER: Final = re.compile(rb"Accepted authentication for user (\S+) on session ([0-9a-f]{16})\Z")
-_USER_OF: Final = re.compile(rb"session ([0-9a-f]{16}): authentication successful for user (\S+) ?\Z")
+_USER_OF: Final = re.compile(rb"authentication successful for user (\S+) ?\Z")
 _FAILED: Final = re.compile(rb'Failed command on session ([0-9a-f]{16}): "(.*)" => (.*)\Z', re.DOTALL)
+_FAILED_OF: Final = re.compile(rb'received invalid command: "(.*)"\Z', re.DOTALL)
 _CLOSED: Final = re.compile(
     rb"(?:Closing session|Received disconnect from session|Disconnecting session|IO error on session) ([0-9a-f]{16})"
 )
 _CONNECTING: Final = re.compile(rb"Connecting to [a-z+]+://\S*:(\d{1,5}) \([^()]*\) on session ([0-9a-f]{16})\.\.\.\Z")
+_CONNECTING_OF: Final = re.compile(rb"connecting to [a-z+]+://\S*:(\d{1,5}) \([^()]*\)\Z")
 _LEFT: Final = re.compile(rb"Closing session ([0-9a-f]{16})")
 
 # Beginnings of talk, by rule. What only `smtpd -v` and `smtpctl trace` write is debug.
@@ -93,10 +98,12 @@ _ANY_ID: Final = re.compile(rb"(?:for|session) [0-9a-f]{16}\b")
 
 def parse(text: bytes) -> Event:
     """The event of a line that does not begin with a session."""
+    if (head := _ENVELOPE.match(text)) is not None:
+        return _envelope(text, head.end(), head[1], head[2], head[3] or b"")
+    if (head := _ENVELOPE_OF.match(text)) is not None:
+        return _envelope(text, head.end(), head[3], head[2], head[1])
     if text.startswith(b"smtp-in: "):
         return _incoming(text[9:])
-    if text.startswith((b"relay: ", b"delivery: ")):
-        return _envelope(text)
     if text.startswith(b"smtp-out: "):
         return _outgoing(text[10:])
     for beginning, rule in _RULES:
@@ -110,27 +117,15 @@ def parse(text: bytes) -> Event:
 
 
 def _incoming(text: bytes) -> Event:
-    """5.x: sessions of clients."""
-    if (found := _NEW.match(text) or _ESTABLISHED.match(text)) is not None:
+    """Sessions of clients."""
+    if (of := _OF.match(text)) is not None:
+        return _incoming_of(of[1].decode("ascii"), text[of.end() :])
+    if (found := _NEW.match(text)) is not None:
         return Proxied(found[1].decode("ascii"), client_of(found[3], found[2]))
     if (found := _ACCEPTED.match(text)) is not None:
-        size, count = bounded(found[5], 2**63 - 1), bounded(found[6], 2**31 - 1)
-        if size is None or count is None:
-            return NotUnderstood("opensmtpd-message")
-        recipient = None if found[4] is None else plain_address(found[4])
-        return TakenIn(
-            found[2].decode("ascii"),
-            found[1].decode("ascii"),
-            "",
-            size,
-            count if recipient is None else None,
-            plain_address(found[3]),
-            recipient,
-        )
+        return _taken(found[2].decode("ascii"), found[1], text[found.end() :])
     if (found := _USER.match(text)) is not None:
-        return _user(found[2], found[1])
-    if (found := _USER_OF.match(text)) is not None:
-        return _user(found[1], found[2])
+        return _user(found[2].decode("ascii"), found[1])
     if (found := _FAILED.match(text)) is not None:
         return refused(found[1].decode("ascii"), found[2], found[3], doubtful=text.count(b'" => ') > 1)
     if (found := _CLOSED.match(text)) is not None:
@@ -144,34 +139,64 @@ def _incoming(text: bytes) -> Event:
     return NotUnderstood("opensmtpd-old-session")
 
 
-def _user(session: bytes, user: bytes) -> Event:
+def _incoming_of(session: str, text: bytes) -> Event:
+    """The same, where the session comes first."""
+    if (found := _ESTABLISHED.match(text)) is not None:
+        return Proxied(session, client_of(found[2], found[1]))
+    if (found := _ACCEPTED_OF.match(text)) is not None:
+        return _taken(session, found[1], text[found.end() :])
+    if (found := _USER_OF.match(text)) is not None:
+        return _user(session, found[1])
+    if (found := _FAILED_OF.match(text)) is not None:
+        return refused(session, found[1], None, doubtful=False)
+    if text.startswith(b"connection from host ") and b"] closed" in text:
+        return SessionEnded(session)
+    if text.startswith((b"TLS started ", b"client certificate ", b"certificate ")):
+        return Ignored("opensmtpd-tls")
+    if text.startswith(b"authentication "):
+        return Ignored("opensmtpd-authentication-failed")
+    return NotUnderstood("opensmtpd-old-session")
+
+
+def _taken(session: str, queue_id: bytes, text: bytes) -> Event:
+    """`from=<S>, [to=<R>, ]size=N, ndest|nrcpts=N, proto=P`."""
+    found = _TAKEN.match(text)
+    size = bounded(found[3], 2**63 - 1) if found else None
+    count = bounded(found[4], 2**31 - 1) if found else None
+    if found is None or size is None or count is None:
+        return NotUnderstood("opensmtpd-message")
+    sender = plain_address(found[1])
+    if found[2] is None:
+        return TakenIn(session, queue_id.decode("ascii"), "", size, count, sender, None)
+    return TakenIn(session, queue_id.decode("ascii"), "", size, None, sender, plain_address(found[2]))
+
+
+def _user(session: str, user: bytes) -> Event:
     name, invalid = decode(unvis(user))
-    return SessionUser(session.decode("ascii"), name, ("INVALID_BYTES",) if invalid else ())
+    return SessionUser(session, name, ("INVALID_BYTES",) if invalid else ())
 
 
 def _outgoing(text: bytes) -> Event:
-    """5.x: sessions to next hops; in all versions what went wrong on the way to them."""
+    """Sessions to next hops; in all versions what went wrong on the way to them."""
     if (found := _CONNECTING.match(text)) is not None:
         return Hop(found[2].decode("ascii"), int(found[1]), None)
+    if (of := _OF.match(text)) is not None and (found := _CONNECTING_OF.match(text[of.end() :])) is not None:
+        return Hop(of[1].decode("ascii"), int(found[1]), None)
     if (found := _LEFT.match(text)) is not None:
         return Hop(found[1].decode("ascii"), None, None, over=True)
+    if b"evpid=" in text and b"from=<" in text:
+        return NotUnderstood("opensmtpd-old-envelope")  # facts of an envelope, in a form that is not known
     return Ignored("opensmtpd-attempt")
 
 
-def _envelope(text: bytes) -> Event:
-    """`relay|delivery: WORD for EVPID: [session=, ]from=<S>, to=<R>, [rcpt=<O>, ]..., delay=D, stat=T`."""
-    head = _ENVELOPE.match(text)
-    if head is None:
-        return NotUnderstood("opensmtpd-old-envelope")
-    kind, word, evpid, session = head.groups()
-    followers = (b", rcpt=<", b", user=", b", source=", b", relay=")
-    sender, at = cut_address(text, head.end(), (b", to=<",))
-    recipient, at = cut_address(text, at + 6, followers) if sender is not None else (None, -1)
+def _envelope(text: bytes, at: int, word: bytes, evpid: bytes, session: bytes) -> Event:
+    """`from=<S>, to=<R>, [rcpt=<O>, ]..., delay=D, stat=T`; with `relay=` it was for a next hop."""
+    followers = (b", user=", b", source=", b", relay=")
+    sender, at = cut_address(text, at, (b", to=<",))
+    recipient, at = cut_address(text, at + 6, (b", rcpt=<", *followers)) if sender is not None else (None, -1)
     original = None
     if recipient is not None and text.startswith(b", rcpt=<", at):
-        original, at = cut_address(text, at + 8, (*followers[1:], b", delay="))
-        if original is None:
-            return NotUnderstood("opensmtpd-old-envelope")
+        original, at = cut_address(text, at + 8, (*followers, b", delay="))
     behind = _DELAY.search(text, at) if at >= 0 else None
     if sender is None or recipient is None or behind is None:
         return NotUnderstood("opensmtpd-old-envelope")
@@ -183,10 +208,9 @@ def _envelope(text: bytes) -> Event:
         name = evpid.decode("ascii")
         return EnvelopeEnded(name[:8], name, sender, recipient, original, _ENDED[word])
     relay, reply = HERE, b""
-    if kind == b"relay":
-        begin = text.find(b", relay=", at, behind.start())
-        if begin < 0:
-            return NotUnderstood("opensmtpd-old-envelope")
+    begin = text.find(b", relay=", at, behind.start())
+    if begin >= 0:
         relay, reply = relay_of(text[begin + 8 : behind.start()]), text[behind.end() :]
-    told_by = session.decode("ascii") if session else ""
-    return attempt(told_by, evpid, sender, recipient, original, relay, word, reply)
+    elif not text.startswith(b", user=", at):
+        return NotUnderstood("opensmtpd-old-envelope")
+    return attempt(session.decode("ascii"), evpid, sender, recipient, original, relay, word, reply)

@@ -28,14 +28,18 @@ def refusal(session: str, rest: bytes) -> Event:
     return refused(session, rest[begin:end], rest[end + 10 :], doubtful=rest.find(b'" result="', begin) < end)
 
 
-def refused(session: str, command: bytes, reply: bytes, *, doubtful: bool) -> Event:
-    """What the command and the reply say: of a sender, a recipient, a message, a connection; or of none of them."""
-    code = _REPLY.match(reply)
-    if code is None:
+def refused(session: str, command: bytes, reply: bytes | None, *, doubtful: bool) -> Event:
+    """What the command and the reply say: of a sender, a recipient, a message, a connection; or of none of them.
+
+    5.7 to 5.9 log no reply (None): then what the client got wrong cannot be told from what was refused.
+    """
+    code = _REPLY.match(reply) if reply is not None else None
+    if code is None and reply is not None:
         return NotUnderstood("opensmtpd-refused")
-    number, dsn = int(code[1]), code[2].decode("ascii") if code[2] else None
+    number = int(code[1]) if code else None
+    dsn = code[2].decode("ascii") if code and code[2] else None
+    flags = [*(("TEMPORARY",) if number and number < 500 else ()), *(("AMBIGUOUS_PARSE",) if doubtful else ())]
     given = unvis(command)
-    flags = [*(("TEMPORARY",) if number < 500 else ()), *(("AMBIGUOUS_PARSE",) if doubtful else ())]
     sender = recipient = None
     path = _PATH.match(given)
     word = given.partition(b" ")[0].strip().upper()
@@ -50,7 +54,7 @@ def refused(session: str, command: bytes, reply: bytes, *, doubtful: bool) -> Ev
         if number in (502, 503, 504) or (number, dsn) == (500, "5.5.1"):
             return Ignored("opensmtpd-client-fault")
         flags.append("RECIPIENTS_INCOMPLETE")
-    elif word not in _GREETINGS or number in (500, 501, 502, 503, 504):
+    elif word not in _GREETINGS or number in (None, 500, 501, 502, 503, 504):
         return Ignored("opensmtpd-client-fault")
     return SessionRefusal(session, sender, recipient, dsn, number, tuple(flags))
 

@@ -1,11 +1,12 @@
-"""The committed traces of a real OpenSMTPD: their records are the scenarios' truth, and field by field what is
-committed."""
+"""The committed traces of a real OpenSMTPD: records are the scenarios' truth, and field by field what is committed."""
 
 import json
 
 import pytest
+from click.testing import CliRunner
 
 from infra.local import opensmtpd_scenarios as scenarios
+from producers.cli import producer
 from schemas.envelope import FIELDS
 from tests.golden.opensmtpd import make_expected as golden
 
@@ -70,3 +71,17 @@ def test_reply_texts_do_stand_in_the_traces() -> None:
     """So the test above would find them, if a record took them over."""
     logs = "".join((golden.HERE / f"{name}.log").read_text(encoding="utf-8") for name in golden.TRACES)
     assert [text for text in CONTENT[2:] if text not in logs] == []
+
+
+@pytest.mark.parametrize("mta", ["opensmtpd", "auto"])
+def test_the_command_gives_the_same_records(mta: str) -> None:
+    arguments = ["replay", "--mta", mta, "--year", "2026", "--own-network", "192.0.2.0/28"]
+    for domain in golden.SITE.own_domains:
+        arguments += ["--own-domain", domain]
+    result = CliRunner().invoke(producer, [*arguments, str(golden.HERE / "ends.log")])
+    assert result.exit_code == 0
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    for row in rows:
+        del row["observed_time"]
+    assert rows == golden.objects("ends")
+    assert json.loads(result.stderr.splitlines()[-1])["lines_not_understood"] == 0

@@ -240,86 +240,6 @@ def test_a_snapshot_in_the_middle_changes_nothing() -> None:
         assert records == whole
 
 
-# Other versions.
-
-
-def test_lines_of_6_0_and_6_3() -> None:
-    """One line a recipient, no envelope ids at arrival; from 6.1 with the client in every line."""
-    where = "address=192.0.2.1 host=c.example.net"
-    lines = [
-        f"{SESSION} smtp event=connected {where}",
-        f'{SESSION} smtp event=starttls ciphers="version=TLSv1.2, cipher=X, bits=256"',
-        f"{SESSION} smtp event=authentication user=bob {where} result=ok",
-        f"{SESSION} smtp event=message {where} msgid={MSGID} from=<s@example.net> to=<a@example.org> size=9 ndest=1 proto=ESMTP",
-        f"{SESSION} smtp event=message msgid={MSGID} from=<s@example.net> to=<b@example.com> size=9 ndest=1 proto=ESMTP",
-        f'{SESSION} smtp event=failed-command {where} command="RCPT TO:<x@example.org>" result="550 Invalid recipient"',
-        f"{SESSION} smtp event=closed {where} reason=quit",
-        f"{HOP} mta event=connecting address=smtp+tls://192.0.2.9:25 host=mx.example.com",
-        f"{HOP} mta event=connected",
-        f'{HOP} mta event=starttls ciphers="version=TLSv1.2, cipher=Y, bits=256"',
-        smtpd.relayed("b@example.com", 1).replace("mta ", "mta event="),
-        smtpd.stored("a@example.org").replace("mda ", "mda event=").replace("delay=", "method=maildir delay="),
-    ]
-    refused, sent, delivered = records_of(*lines)
-    assert (refused["recipient"], refused["smtp_code"], refused["sender_ip"]) == ("x@example.org", 550, ip("192.0.2.1"))
-    assert (sent["recipient"], sent["outcome"], sent["recipient_port"]) == ("b@example.com", "SENT", 25)
-    assert sent["tls"] == "version=TLSv1.2, cipher=Y, bits=256"
-    assert (delivered["recipient"], delivered["outcome"]) == ("a@example.org", "DELIVERED")
-    for record in (sent, delivered):
-        assert (record["authenticated_user"], record["size_bytes"], record["recipient_count"]) == ("bob", 9, 2)
-        assert record["flags"] == []
-
-
-def test_lines_of_5_4() -> None:
-    accepted = f"smtp-in: Accepted message {MSGID} on session {SESSION}: from=<s@example.net>, "
-    lines = [
-        f"smtp-in: New session {SESSION} from host c.example.net [192.0.2.1]",
-        f"smtp-in: Accepted authentication for user bob on session {SESSION}",
-        f"{accepted}to=<list@example.org>, size=1746, ndest=2, proto=ESMTP",
-        f"{accepted}to=<b@example.com>, size=1746, ndest=1, proto=ESMTP",
-        f'smtp-in: Failed command on session {SESSION}: "RCPT TO:<x@example.org>" => 550 5.1.1: Invalid recipient',
-        f"smtp-in: Closing session {SESSION}",
-        f"smtp-out: Connecting to tls://192.0.2.9:587 (mx.example.com) on session {HOP}...",
-        f"smtp-out: Connected on session {HOP}",
-        f"relay: TempFail for {EVPID}: session={HOP}, from=<s@example.net>, to=<b@example.com>, rcpt=<->, "
-        "source=192.0.2.2, relay=192.0.2.9 (mx.example.com), delay=1s, stat=450 4.2.0 Later, delay=1s, stat=250",
-        f"relay: Ok for {EVPID}: session={HOP}, from=<s@example.net>, to=<b@example.com>, rcpt=<->, "
-        "source=192.0.2.2, relay=192.0.2.9 (mx.example.com), delay=9s, stat=250 2.0.0: f6e94209 Message accepted for delivery",
-        f"smtp-out: Closing session {HOP}: 1 message sent.",
-        f"delivery: Ok for {smtpd.evpid(1)}: from=<s@example.net>, to=<list@example.org>, user=u, method=mbox, "
-        "delay=0s, stat=Delivered",
-        f"delivery: PermFail for {smtpd.evpid(2)}: from=<s@example.net>, to=<u@example.org>, rcpt=<list@example.org>, "
-        "user=u, method=mda, delay=0s, stat=Error (no)",
-    ]
-    refused, sent, delivered, bounced = records_of(*lines)
-    assert (refused["recipient"], refused["dsn"], refused["smtp_code"]) == ("x@example.org", "5.1.1", 550)
-    assert (sent["attempts"], sent["next_queue_id"], sent["recipient_port"]) == (2, "f6e94209", 587)
-    assert (delivered["recipient"], bounced["original_recipient"]) == ("list@example.org", "list@example.org")
-    assert (bounced["recipient"], bounced["outcome"]) == ("u@example.org", "BOUNCED")
-    for record in (sent, delivered, bounced):
-        assert (record["sender_ip"], record["authenticated_user"]) == (ip("192.0.2.1"), "bob")
-        assert (record["size_bytes"], record["recipient_count"], record["flags"]) == (1746, 2, [])
-
-
-def test_lines_of_5_0_to_5_3_name_no_recipient_at_arrival() -> None:
-    lines = [
-        f"smtp-in: New session {SESSION} from host localhost [IPv6:::1]",
-        f"smtp-in: Accepted message {MSGID} on session {SESSION}: from=<>, size=9, nrcpts=2, proto=SMTP",
-        f"relay: Ok for {EVPID}: from=<>, to=<b@example.com>, relay=192.0.2.9 (mx.example.com) delay=1s, stat=250 ok",
-    ]
-    sent, unknown = records_of(*lines)
-    assert (sent["sender"], sent["recipient_ip"], sent["smtp_code"]) == ("", ip("192.0.2.9"), 250)
-    assert sent["sender_ip"] == bytes(15) + b"\x01"
-    assert (unknown["recipient"], unknown["outcome"], unknown["is_final"]) == (None, "UNKNOWN", False)
-
-
-def test_parts_that_come_in_another_order() -> None:
-    """To 5.9 several processes write: a delivery may stand before its message's line."""
-    lines = message("a@example.com")
-    record = one(lines[0], smtpd.relayed("a@example.com"), *lines[1:])
-    assert (record["sender_ip"], record["flags"]) == (ip("192.0.2.1"), [])
-
-
 # Whose lines they are.
 
 
@@ -378,6 +298,7 @@ def test_lines_without_envelope_facts(line: str, rule: str) -> None:
         (smtpd.stored("a@example.com")[:80], "opensmtpd-stored"),
         (f"relay: Ok for {EVPID}: from=<a@example.com>", "opensmtpd-old-envelope"),
         (f"smtp-in: session {SESSION}: something", "opensmtpd-old-session"),
+        (f"smtp-out: session {HOP}: evpid={EVPID}, state=Ok, from=<a@example.com>", "opensmtpd-old-envelope"),
     ],
 )
 def test_lines_that_are_not_understood_have_a_reason(line: str, reason: str) -> None:
