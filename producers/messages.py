@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from infra.platform.clock import HOUR, MINUTE, SECOND
+from infra.platform.clock import MINUTE, SECOND
 from infra.platform.settings import Site, Source
 from producers.identity import message_key
 from producers.lines import Line
@@ -20,9 +20,10 @@ from schemas.envelope import Envelope, Outcome
 
 WINDOW: Final = 10 * SECOND
 ABORT_WINDOW: Final = MINUTE
-SETTLED_AFTER: Final = HOUR
 TRANSACTIONS_MAX: Final = 200_000
 EXPECTED_MAX: Final = 10_000
+UNHEARD_AFTER: Final = 60 * MINUTE
+UNHEARD_MAX: Final = 6 * 24 * 60 * MINUTE  # longer than mail waits in a queue, or than between two attempts
 
 
 class Messages:
@@ -101,9 +102,9 @@ class Messages:
             self._timer(line.moment.time + ABORT_WINDOW, transaction, "aborted", "")
 
     def without_end(self, transaction: Transaction, time: int) -> None:
-        """No line tells the end of this message: it is given up when all that is known of it has been decided and
-        nothing was heard of it for SETTLED_AFTER."""
-        self._timer(time + SETTLED_AFTER, transaction, "settled", "")
+        """No line will tell the end of this message: it is given up when everyone known is decided and nothing was
+        heard of it for UNHEARD_AFTER; in any case after UNHEARD_MAX, since then lines are lost."""
+        self._timer(time + UNHEARD_AFTER, transaction, "unheard", "")
 
     def finish(self) -> None:
         """The input has ended for good: what is open comes out as far as it is known."""
@@ -251,7 +252,14 @@ class Messages:
             transaction = self._by_number.get(number)
             if transaction is None:
                 continue
-            if what == "undecided":
+            if what == "unheard":
+                unheard = log_time - transaction.last_line.moment.time
+                is_open = bool(transaction.undecided or transaction.waiting)
+                if unheard < UNHEARD_AFTER or (is_open and unheard < UNHEARD_MAX):
+                    self.without_end(transaction, log_time)
+                else:
+                    self.give_up(transaction)
+            elif what == "undecided":
                 first = transaction.undecided.get(argument)
                 if first is not None and not first.reported:
                     first.reported = True
@@ -260,12 +268,6 @@ class Messages:
                 if transaction.waiting:
                     transaction.flag(*_missing(transaction))
                     self._emit_waiting(transaction)
-            elif what == "settled":
-                heard = transaction.last_line.moment.time
-                if transaction.undecided or transaction.waiting or heard + SETTLED_AFTER > log_time:
-                    self.without_end(transaction, log_time)
-                else:
-                    self.give_up(transaction)
             elif transaction.sender is None and not transaction.held and not transaction.waiting:
                 self.drop(transaction)
 

@@ -220,6 +220,15 @@ def test_a_message_is_let_go_an_hour_after_it_was_last_heard_of() -> None:
     assert assembler.open_transactions == 0
 
 
+def test_a_message_whose_lines_are_lost_is_given_up_after_days() -> None:
+    assembler = Assembler(Site(), [SOURCE])
+    assembler.read("mail", smtpd.smtpd(*message("a@example.org")), 0, NOW, NOW)
+    assert assembler.tick(NOW + 5 * DAY) == []
+    (record,) = assembler.tick(NOW + 7 * DAY)
+    assert (record["recipient"], record["outcome"], record["flags"]) == ("a@example.org", "UNKNOWN", ["PARTIAL_END"])
+    assert assembler.open_transactions == 0
+
+
 def test_a_snapshot_in_the_middle_changes_nothing() -> None:
     lines = [
         f"{HOP} mta connecting address=smtp://192.0.2.9:25 host=mx.example.com",
