@@ -122,6 +122,8 @@ class LocalOpenSmtpd:
             "services": "smtp 25/tcp\n",
             "mailname": f"{HOST}.{OWN_DOMAIN}\n",
             "aliases": _ALIASES,
+            "virtuals": _VIRTUALS,
+            "talker": _TALKER,
             "smtpd.conf": _CONFIGURATION.format(
                 plain=self.smtp_port,
                 proxy=self.proxy_port,
@@ -134,6 +136,7 @@ class LocalOpenSmtpd:
         }
         for name, text in files.items():
             (etc / name).write_text(text, encoding="ascii")
+        (etc / "talker").chmod(0o755)
         self._secrets(etc)
         self._folders(users)
         shell = self.root / "bin" / "sh"
@@ -223,22 +226,41 @@ other: alice
 broken: "|exit 65"
 busy: "|exit 75"
 """
+_VIRTUALS: Final = """\
+info@virtual.example.org: alice
+sales@virtual.example.org: alice, bob
+out@virtual.example.org: grace@example.net
+@virtual.example.org: carol
+"""
+_TALKER: Final = """\
+#!/bin/sh
+echo "this filter says something" >&2
+echo "register|ready"
+while read -r line; do :; done
+"""
 _CONFIGURATION: Final = """\
 table aliases file:/etc/aliases
 table logins file:/etc/logins
 table enemies {{ "@spam.example.net" }}
 pki own cert "/etc/mx.crt"
 pki own key "/etc/mx.key"
+table virtuals file:/etc/virtuals
 filter no-spam phase mail-from match mail-from <enemies> reject "550 5.7.1 We know you"
+filter talker proc-exec "/etc/talker"
+filter both chain {{ no-spam, talker }}
 smtp ciphers "ALL:aNULL:@SECLEVEL=0"
 queue ttl {ttl}s
 smtp max-message-size {bytes}
 listen on socket
 listen on 127.0.0.1 port {plain} no-dsn
-listen on 127.0.0.1 port {proxy} proxy-v2 filter no-spam
+listen on 127.0.0.1 port {proxy} proxy-v2 filter both
 listen on 127.0.0.1 port {auth} tls pki own auth <logins>
 action store maildir alias <aliases>
+action share maildir virtual <virtuals>
 action out relay host smtp://127.0.0.1:{relay}
+action renamed relay host smtp://127.0.0.1:{relay} mail-from "@renamed.example.org"
+match from any for domain "virtual.{domain}" action share
+match from src "192.0.2.0/28" for domain "renamed.example.net" action renamed
 match from any for domain "{domain}" action store
 match from any for local action store
 match auth from any for any action out

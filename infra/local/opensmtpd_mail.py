@@ -236,6 +236,28 @@ def _deferred(run: Run, recipient: str) -> list[str]:
     return [fields[0] for fields in run.mta.queue() if recipient in fields]
 
 
+def virtual_domain(run: Run) -> None:
+    """One mailbox, two, one that is elsewhere, and whoever gets the rest."""
+    names = ("info", "sales", "out", "anybody")
+    run.send(
+        OUTSIDE,
+        _OUT,
+        [f"{name}@virtual.example.org" for name in names],
+        [
+            ("DELIVERED", "info@virtual.example.org"),
+            *[("DELIVERED", "sales@virtual.example.org")] * 2,
+            ("SENT", "grace@example.net", "out@virtual.example.org"),
+            ("DELIVERED", "anybody@virtual.example.org"),
+        ],
+    )
+
+
+def sender_renamed_on_the_way_out(run: Run) -> None:
+    """The record keeps the reverse-path that was given; the next hop sees another."""
+    run.sent_as["heidi@renamed.example.net"] = "sender@renamed.example.org"
+    run.send(INSIDE, _OUT, ["heidi@renamed.example.net"], [("SENT", "heidi@renamed.example.net")])
+
+
 DAY: Final = [
     one_mailbox,
     three_recipients_one_later,
@@ -260,6 +282,8 @@ DAY: Final = [
     submitted_here_for_nobody,
     mailbox_program_fails,
     mail_that_was_here_before,
+    virtual_domain,
+    sender_renamed_on_the_way_out,
 ]
 USERS_AND_TLS: Final = [submitted_by_a_user, wrong_password]
 ENDS: Final = [

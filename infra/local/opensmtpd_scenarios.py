@@ -100,6 +100,7 @@ class Run:
         self.mta = mta
         self.sink = sink
         self.truth: list[Truth] = []
+        self.sent_as: dict[str, str] = {}  # reverse-path under which the next hop must see mail for a recipient
         self._scenario = ""
 
     def play(self, scenarios: list[Callable[["Run"], None]]) -> list[Truth]:
@@ -167,7 +168,9 @@ class Run:
             ids.setdefault((taken.sender.strip("<>"), taken.recipient), []).append(number)
         truth = []
         for row in self.truth:
-            numbers = ids.get((row.sender or "", row.recipient or ""), []) if row.outcome == "SENT" else [""]
+            recipient = row.recipient or ""
+            sender = self.sent_as.get(recipient, row.sender or "")
+            numbers = ids.get((sender, recipient), []) if row.outcome == "SENT" else [""]
             if not numbers:
                 raise _disagreement(f"the next hop never took {row}")
             truth.append(row._replace(next_queue_id=numbers.pop(0) or None))

@@ -86,6 +86,13 @@ _RULES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"setup_", "opensmtpd-debug"),
     (b"filter: ", "opensmtpd-debug"),
     (b"filters ", "opensmtpd-debug"),
+    (b"filter session", "opensmtpd-debug"),
+    (b"scheduling ", "opensmtpd-debug"),
+    (b"suspending ", "opensmtpd-debug"),
+    (b"resuming ", "opensmtpd-debug"),
+    (b"removing ", "opensmtpd-debug"),
+    (b"\t", "opensmtpd-debug"),
+    (b"#011", "opensmtpd-debug"),  # the same, as rsyslog writes it
     (b"stat: ", "opensmtpd-debug"),
     (b"io: ", "opensmtpd-debug"),
     (b"<<< ", "opensmtpd-debug"),

@@ -285,6 +285,9 @@ def test_both_in_one_log() -> None:
         ("getnameinfo: 192.0.2.1: temporary failure in name resolution", "opensmtpd-resolver"),
         (f"debug: scheduler: evp:{EVPID} scheduled (mda)", "opensmtpd-debug"),
         (f"{SESSION} filters protocol phase=connect, resume=n, action=proceed", "opensmtpd-debug"),
+        ("#011127.0.0.1 preference -1", "opensmtpd-debug"),
+        ("filter session: 0x55960562b960: IO_LOWAT <io:0x55 fd=13 to=-1 fl=rw ib=0 ob=0>", "opensmtpd-debug"),
+        ("<<< [MSG] 548708637aa30dbc smtp connected address=6.6.6.6 host=x", "opensmtpd-debug"),
         ("rspamd: connected to rspamd", "opensmtpd-filter-note"),
     ],
 )
