@@ -4,8 +4,17 @@ Debian's 6.8 cannot write them. They are built from the format strings of their 
 those years) and from logs in public issues and repositories.
 """
 
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.platform.settings import Site, Source
+from producers.assemble import Assembler
+from tests.golden.opensmtpd import make_expected as golden
 from tests.unit.producers import smtpd_lines as smtpd
-from tests.unit.producers.lines import ip
+from tests.unit.producers.lines import NOW, ip
 from tests.unit.producers.smtpd_lines import EVPID, HOP, MSGID, SESSION, message, one, records_of
 
 
@@ -113,3 +122,24 @@ def test_parts_that_come_in_another_order() -> None:
     lines = message("a@example.com")
     record = one(lines[0], smtpd.relayed("a@example.com"), *lines[1:])
     assert (record["sender_ip"], record["flags"]) == (ip("192.0.2.1"), [])
+
+
+@pytest.mark.parametrize("name", golden.TRACES)
+def test_lines_of_a_console(name: str) -> None:
+    """`smtpd -d` writes the same without time, host and tag; a container runtime puts a time in front.
+
+    Only a filter's own words cannot be told from another program's then.
+    """
+
+    def facts(log: bytes) -> list[dict[str, Any]]:
+        source = Source(name="console", path=Path("x"), mta="opensmtpd")
+        assembler = Assembler(Site(host="mx2"), [source])
+        records = assembler.read("console", log, 0, NOW, NOW) + assembler.finish()
+        assert set(assembler.take_tallies()["console"].lines_not_understood) <= {"no-tag"}
+        left_out = ("record_id", "message_key", "source_offset")  # made from the bytes of lines
+        return [{name: value for name, value in record.items() if name not in left_out} for record in records]
+
+    syslog = re.sub(
+        rb"(?m)^(Nov) (\d\d) (\S+) ", rb"2026-11-\2T\3.000000123Z ", (golden.HERE / f"{name}.log").read_bytes()
+    )
+    assert facts(re.sub(rb"(?m)^(\S+) mx2 smtpd\[\d+\]: ", rb"\1 ", syslog)) == facts(syslog)
