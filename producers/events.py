@@ -118,7 +118,7 @@ class Handed(NamedTuple):
 
 
 class Proxied(NamedTuple):
-    """A message begins in a session whose queue id will be told later (Handed)."""
+    """A session begins whose messages have queue ids that are told later (Handed, TakenIn)."""
 
     session: str
     client: Client
