@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from infra.platform.settings import Site, Source
 from producers import events
+from producers.envelopes import Envelopes
 from producers.events import Client, Delivery
 from producers.identity import message_key
 from producers.lines import Line, LineReader, Tally
@@ -33,6 +34,7 @@ class Assembler:
         self._readers = {source.name: LineReader(source, year, site.host) for source in sources}
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
+        self._envelopes = Envelopes(self._messages)
 
     @property
     def open_transactions(self) -> int:
@@ -96,6 +98,7 @@ class Assembler:
             "messages": self._messages.state(),
             "sessions": to_plain(self._sessions),
             "proxied": to_plain(self._proxied),
+            "envelopes": self._envelopes.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -108,6 +111,7 @@ class Assembler:
         self._messages.restore(state["messages"])
         self._sessions = from_plain(state["sessions"])
         self._proxied = from_plain(state["proxied"])
+        self._envelopes.restore(state.get("envelopes"))
         for name, values in state["readers"].items():
             if name in self._readers:
                 self._readers[name].restore(values)
@@ -251,6 +255,25 @@ class Assembler:
         for number in self._sessions.pop(session, ()):
             self._messages.broken_off(number, line)
 
+    def _session_user(self, line: Line, event: events.SessionUser) -> None:
+        session = (line.host, line.instance, event.session)
+        if (client := self._proxied.get(session)) is not None:
+            self._proxied[session] = client._replace(user=event.user, flags=event.flags)
+
+    def _session_refused(self, line: Line, event: events.SessionRefusal) -> None:
+        client = self._proxied.get((line.host, line.instance, event.session), NO_CLIENT)
+        sender, recipient = event.sender, event.recipient
+        refusal = events.Refusal(
+            "", client, sender, recipient, "REFUSED", event.dsn, event.smtp_code, False, event.flags
+        )
+        self._refused(line, refusal)
+
+    def _taken_in(self, line: Line, event: events.TakenIn) -> None:
+        self._envelopes.taken_in(line, event, self._proxied.get((line.host, line.instance, event.session)))
+
+    def _by_envelope(self, line: Line, event: events.Attempted | events.EnvelopeEnded | events.Hop) -> None:
+        self._envelopes.take(line, event)
+
     def _take(self) -> list[Envelope]:
         out, self._messages.made = self._messages.made, []
         return out
@@ -270,4 +293,10 @@ _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.Requeued: Assembler._requeued,
     events.Held: Assembler._held,
     events.SessionEnded: Assembler._session_ended,
+    events.SessionUser: Assembler._session_user,
+    events.SessionRefusal: Assembler._session_refused,
+    events.TakenIn: Assembler._taken_in,
+    events.Attempted: Assembler._by_envelope,
+    events.EnvelopeEnded: Assembler._by_envelope,
+    events.Hop: Assembler._by_envelope,
 }

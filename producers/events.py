@@ -118,7 +118,7 @@ class Handed(NamedTuple):
 
 
 class Proxied(NamedTuple):
-    """A message begins in a session whose queue id will be told later (Handed)."""
+    """A session begins whose messages have queue ids that are told later (Handed, TakenIn)."""
 
     session: str
     client: Client
@@ -155,6 +155,72 @@ class SessionEnded(NamedTuple):
     session: str
 
 
+# What mail systems say that name each envelope of a message by an id of its own, and clients by their session only.
+
+
+class SessionUser(NamedTuple):
+    """The client of this session proved who it is."""
+
+    session: str
+    user: str
+    flags: tuple[str, ...] = ()
+
+
+class SessionRefusal(NamedTuple):
+    """A sender, a recipient, a message at its end, or the session was refused."""
+
+    session: str
+    sender: Address | None
+    recipient: Address | None
+    dsn: str | None
+    smtp_code: int | None
+    flags: tuple[str, ...] = ()
+
+
+class TakenIn(NamedTuple):
+    """A message was taken in by this session, and may have this recipient; parts that its line does not hold are None.
+
+    `envelope_id` is empty where the line names none. Without `recipient_count`, a line with a recipient counts as one.
+    """
+
+    session: str
+    queue_id: str
+    envelope_id: str
+    size_bytes: int | None
+    recipient_count: int | None
+    sender: Address | None
+    recipient: Address | None
+
+
+class Attempted(NamedTuple):
+    """One attempt for one envelope ended, in this session to its next hop, if there was one."""
+
+    session: str
+    envelope_id: str
+    sender: Address
+    delivery: Delivery
+
+
+class EnvelopeEnded(NamedTuple):
+    """An envelope left the queue without an attempt: it expired, or a person removed it."""
+
+    queue_id: str
+    envelope_id: str
+    sender: Address
+    recipient: Address
+    original_recipient: Address | None
+    outcome: Outcome
+
+
+class Hop(NamedTuple):
+    """What a session to a next hop told: port, TLS protocol and cipher; or that it is over."""
+
+    session: str
+    port: int | None
+    tls: str | None
+    over: bool = False
+
+
 class Lost(NamedTuple):
     """The log itself says that lines are missing."""
 
@@ -188,6 +254,12 @@ Event = (
     | Requeued
     | Held
     | SessionEnded
+    | SessionUser
+    | SessionRefusal
+    | TakenIn
+    | Attempted
+    | EnvelopeEnded
+    | Hop
     | Lost
     | Ignored
     | NotUnderstood

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from infra.platform.clock import MINUTE, SECOND
 from infra.platform.settings import Source
 from producers.events import Event, Ignored, Lost, NotUnderstood
+from producers.sources import opensmtpd_console
 from producers.sources.header import Moment, Stamps
 from producers.sources.route import TAGS_MAX, Program, program_of
 from schemas.envelope import Mta
@@ -103,6 +104,8 @@ class LineReader:
             self._not_understood("line-too-long" if len(raw) > LINE_BYTES_MAX else "no-header")
             return None
         moment, at = stamp
+        if self.source.mta == "opensmtpd":
+            raw = opensmtpd_console.with_tag(raw, at)
         # A line from the future (a broken clock, a stranger's) must not carry log time away for good.
         log_time = min(moment.time, reference_time + AHEAD_MAX)
         if self.newest_time is None or log_time > self.newest_time:

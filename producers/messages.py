@@ -22,6 +22,8 @@ WINDOW: Final = 10 * SECOND
 ABORT_WINDOW: Final = MINUTE
 TRANSACTIONS_MAX: Final = 200_000
 EXPECTED_MAX: Final = 10_000
+UNHEARD_AFTER: Final = 60 * MINUTE
+UNHEARD_MAX: Final = 6 * 24 * 60 * MINUTE  # longer than mail waits in a queue, or than between two attempts
 
 
 class Messages:
@@ -83,9 +85,9 @@ class Messages:
         self.give_up(transaction)  # its end was not logged, and the queue id is used again
         return None
 
-    def deferred(self, transaction: Transaction, attempt: Attempt) -> None:
-        """A recipient stays undecided."""
-        name = attempt.delivery.recipient.text
+    def deferred(self, transaction: Transaction, attempt: Attempt, name: str | None = None) -> None:
+        """A recipient stays undecided. `name` tells recipients of equal address apart: the id of an envelope."""
+        name = name or attempt.delivery.recipient.text
         first = transaction.undecided.get(name)
         if first is not None:
             first.attempts += 1
@@ -98,6 +100,11 @@ class Messages:
         transaction = self._by_number.get(number)
         if transaction is not None and transaction.sender is None and not transaction.held:
             self._timer(line.moment.time + ABORT_WINDOW, transaction, "aborted", "")
+
+    def without_end(self, transaction: Transaction, time: int) -> None:
+        """No line will tell the end of this message: it is given up when everyone known is decided and nothing was
+        heard of it for UNHEARD_AFTER; in any case after UNHEARD_MAX, since then lines are lost."""
+        self._timer(time + UNHEARD_AFTER, transaction, "unheard", "")
 
     def finish(self) -> None:
         """The input has ended for good: what is open comes out as far as it is known."""
@@ -214,7 +221,8 @@ class Messages:
         self._emit_waiting(transaction)
         if transaction.number not in self._by_number:
             return
-        broken_off = transaction.sender is None and transaction.client is not None and not transaction.held
+        begun = transaction.client is not None and transaction.recipient_count is None
+        broken_off = begun and transaction.sender is None and not transaction.held
         for first in transaction.undecided.values():
             if not first.reported:
                 self._emit(transaction, first, "PARTIAL_END", is_final=False)
@@ -244,7 +252,14 @@ class Messages:
             transaction = self._by_number.get(number)
             if transaction is None:
                 continue
-            if what == "undecided":
+            if what == "unheard":
+                unheard = log_time - transaction.last_line.moment.time
+                is_open = bool(transaction.undecided or transaction.waiting)
+                if unheard < UNHEARD_AFTER or (is_open and unheard < UNHEARD_MAX):
+                    self.without_end(transaction, log_time)
+                else:
+                    self.give_up(transaction)
+            elif what == "undecided":
                 first = transaction.undecided.get(argument)
                 if first is not None and not first.reported:
                     first.reported = True

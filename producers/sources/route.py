@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from producers.events import Event, Ignored
-from producers.sources import postfix
+from producers.sources import opensmtpd, postfix
 from schemas.envelope import Mta
 
 Parse = Callable[[bytes, bytes, bytes], Event]
@@ -23,7 +23,7 @@ class Program(NamedTuple):
     pid: bytes
 
 
-SUPPORTED: Final = ("auto", "postfix")
+SUPPORTED: Final = ("auto", "postfix", "opensmtpd")
 TAGS_MAX: Final = 20_000  # process ids come and go
 
 
@@ -33,6 +33,8 @@ def program_of(tag: bytes) -> Program | Ignored:
     instance, slash, daemon = name.rpartition(b"/")
     if slash and instance and _is_postfix(instance, daemon):
         return Program("POSTFIX", postfix.parse, instance.decode("utf-8", "backslashreplace"), daemon, pid)
+    if name == b"smtpd":  # Postfix's daemon of this name is never without its syslog_name
+        return Program("OPENSMTPD", opensmtpd.parse, "smtpd", name, pid)
     return Ignored("other-program")
 
 

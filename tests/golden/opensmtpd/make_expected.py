@@ -1,0 +1,56 @@
+"""Remake NAME.expected.jsonl: every record that `producer replay` makes of NAME.log, except when it was read.
+
+.venv/bin/python -m tests.golden.opensmtpd.make_expected
+
+Look at every line of the difference before you commit it: these files are what a record is held to.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infra.platform.clock import SystemClock
+from infra.platform.settings import Site, Source
+from producers.replay import replay
+from schemas.envelope import Envelope, json_object
+
+HERE = Path(__file__).parent
+TRACES = ("day", "users", "ends")
+YEAR = 2026  # the traces' lines carry none
+SITE = Site(own_domains=["example.org", "mx2.example.org"], own_networks=["192.0.2.0/28"])
+
+
+def replayed(name: str) -> tuple[list[Envelope], dict[str, Any]]:
+    """The records of a committed trace, in the order in which they become final, and the counts of its lines."""
+    log = HERE / f"{name}.log"
+    records = replay([log], Source(name="replay", path=log, mta="opensmtpd"), SITE, YEAR, SystemClock())
+    envelopes = []
+    while True:
+        try:
+            envelopes.append(next(records))
+        except StopIteration as end:
+            return envelopes, end.value
+
+
+def objects(name: str) -> list[dict[str, Any]]:
+    """The same in JSON's form, without observed_time, which is the time of the run."""
+    rows = [json_object(envelope) for envelope in replayed(name)[0]]
+    for row in rows:
+        del row["observed_time"]
+    return rows
+
+
+def expected(name: str) -> Path:
+    """The file of the records that are expected."""
+    return HERE / f"{name}.expected.jsonl"
+
+
+def main() -> None:
+    """Write the files."""
+    for name in TRACES:
+        lines = [json.dumps(row, ensure_ascii=False) for row in objects(name)]
+        expected(name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
