@@ -17,6 +17,7 @@ from producers.lines import Line, LineReader, Tally
 from producers.messages import Messages, bound, parent_of
 from producers.records import NO_CLIENT
 from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
+from producers.whole_lines import WholeLines
 from schemas.envelope import Envelope
 
 SESSIONS_MAX: Final = 100_000
@@ -30,6 +31,7 @@ class Assembler:
     def __init__(self, site: Site, sources: Sequence[Source], year: int | None = None) -> None:
         """Empty. `year` of the first lines, where it is known and not written in them."""
         self._messages = Messages(site, sources, self.lost)
+        self._whole_lines = WholeLines(self._messages, self._delivered)
         self._readers = {source.name: LineReader(source, year, site.host) for source in sources}
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
@@ -47,9 +49,12 @@ class Assembler:
         reader = self._readers[source_name]
         for line, event in reader.read(chunk, offset, reference_time):
             self._messages.run_timers(source_name, reader.newest_time or line.moment.time)
+            self._whole_lines.run_timers(source_name, reader.newest_time or line.moment.time)
             handler = _HANDLERS.get(type(event))
             if handler is not None:
                 handler(self, line, event)
+            else:
+                self._whole_lines.take(line, event)
         return self._take()
 
     def tick(self, source_time: int) -> list[Envelope]:
@@ -57,6 +62,7 @@ class Assembler:
         for name, reader in self._readers.items():
             reader.newest_time = max(reader.newest_time or source_time, source_time)
             self._messages.run_timers(name, reader.newest_time)
+            self._whole_lines.run_timers(name, reader.newest_time)
         return self._take()
 
     def entered(self, source_name: str, at_start_of_stream: bool) -> None:
@@ -71,6 +77,7 @@ class Assembler:
 
     def finish(self) -> list[Envelope]:
         """The input has ended for good: what is open comes out as far as it is known."""
+        self._whole_lines.finish()
         self._messages.finish()
         return self._take()
 
@@ -83,7 +90,7 @@ class Assembler:
             if reader.newest_time is not None:
                 tally.captured_through = reader.newest_time - 1  # more lines of that very moment may follow
             out[name] = tally
-        for line in self._messages.waiting():
+        for line in (*self._messages.waiting(), *self._whole_lines.waiting()):
             tally = out.get(line.source_name, Tally())  # a stream that is no longer configured makes no claim
             if tally.captured_through is not None:
                 tally.captured_through = min(tally.captured_through, line.moment.time - 1)
@@ -96,6 +103,7 @@ class Assembler:
             "messages": self._messages.state(),
             "sessions": to_plain(self._sessions),
             "proxied": to_plain(self._proxied),
+            "whole_lines": self._whole_lines.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -108,6 +116,8 @@ class Assembler:
         self._messages.restore(state["messages"])
         self._sessions = from_plain(state["sessions"])
         self._proxied = from_plain(state["proxied"])
+        if "whole_lines" in state:  # not in snapshots of before
+            self._whole_lines.restore(state["whole_lines"])
         for name, values in state["readers"].items():
             if name in self._readers:
                 self._readers[name].restore(values)
@@ -172,6 +182,9 @@ class Assembler:
         self._messages.decide(transaction, Attempt(line, event, self._messages.observed_time, attempts))
 
     def _refused(self, line: Line, event: events.Refusal) -> None:
+        if event.in_part:
+            self._whole_lines.refused(line, event)
+            return
         transaction = self._messages.find((line.host, line.instance, event.queue_id)) if event.queue_id else None
         client = event.client
         if transaction is not None and transaction.client is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from producers.events import Event, Ignored
-from producers.sources import postfix
+from producers.sources import postfix, sendmail
 from schemas.envelope import Mta
 
 Parse = Callable[[bytes, bytes, bytes], Event]
@@ -23,7 +23,7 @@ class Program(NamedTuple):
     pid: bytes
 
 
-SUPPORTED: Final = ("auto", "postfix")
+SUPPORTED: Final = ("auto", "postfix", "sendmail")
 TAGS_MAX: Final = 20_000  # process ids come and go
 
 
@@ -33,6 +33,9 @@ def program_of(tag: bytes) -> Program | Ignored:
     instance, slash, daemon = name.rpartition(b"/")
     if slash and instance and _is_postfix(instance, daemon):
         return Program("POSTFIX", postfix.parse, instance.decode("utf-8", "backslashreplace"), daemon, pid)
+    if not slash and (name == b"sendmail" or name.startswith(_SENDMAIL)):
+        # One instance for all tags: its queue ids are unique on a host, and a message goes from one tag to another.
+        return Program("SENDMAIL", sendmail.parse, "sendmail", name, pid)
     return Ignored("other-program")
 
 
@@ -41,6 +44,7 @@ def _is_postfix(instance: bytes, daemon: bytes) -> bool:
     return instance.startswith(b"postfix") or daemon in _DAEMONS
 
 
+_SENDMAIL: Final = (b"sendmail-", b"sm-mta", b"sm-msp", b"sm-que", b"sm-client", b"sm-accept")
 _DAEMONS: Final = frozenset(
     b"smtpd cleanup qmgr oqmgr nqmgr pickup smtp lmtp local virtual pipe error retry discard bounce defer trace "
     b"postscreen postsuper anvil scache verify flush proxymap tlsmgr tlsproxy dnsblog trivial-rewrite postdrop "

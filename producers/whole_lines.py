@@ -1,0 +1,277 @@
+"""Events of mail systems whose one line tells many facts (Sendmail): messages, deliveries, and what was refused.
+
+A refused recipient is logged before the line that tells its sender and client; it waits for that line, at most
+REFUSAL_WINDOW of log time. Bounds: PENDING_MAX recipients wait, SESSIONS_MAX users of sessions are remembered; beyond
+them the oldest comes out as it is known, or is forgotten.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from infra.platform.clock import MINUTE
+from producers import events
+from producers.events import Address, Client, Delivery, Refusal
+from producers.identity import message_key
+from producers.lines import Line
+from producers.messages import Messages, bound
+from producers.records import NO_CLIENT
+from producers.transactions import Key, Transaction, from_plain, to_plain
+
+REFUSAL_WINDOW: Final = 10 * MINUTE
+PENDING_MAX: Final = 100_000
+SESSIONS_MAX: Final = 100_000
+_NULL: Final = Address("")
+
+
+class Pending(NamedTuple):
+    """A refusal that waits for the rest of what is known of it."""
+
+    line: Line
+    refusal: Refusal
+    observed_time: int
+
+
+class WholeLines:
+    """Part of an assembler. `delivered` = how the assembler takes one recipient's attempt."""
+
+    def __init__(self, messages: Messages, delivered: Callable[[Line, Delivery], None]) -> None:
+        """Nothing waits."""
+        self._messages = messages
+        self._delivered = delivered
+        self._pending: dict[int, Pending] = {}  # by number, oldest first
+        self._by_key: dict[Key, list[int]] = {}
+        self._users: dict[Key, Client] = {}  # who proved who they are, by session
+        self._numbers = 0
+
+    def waiting(self) -> list[Line]:
+        """Deciding lines whose records are not made yet."""
+        return [pending.line for pending in self._pending.values()]
+
+    def take(self, line: Line, event: events.Event) -> None:
+        """What a line says; events of other kinds are no affair of this part."""
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, line, event)
+
+    def run_timers(self, source_name: str, log_time: int) -> None:
+        """Log time of a stream has come to `log_time`: what waited too long comes out as it is known."""
+        while self._pending:
+            number, oldest = next(iter(self._pending.items()))
+            if oldest.line.source_name != source_name or oldest.line.moment.time + REFUSAL_WINDOW > log_time:
+                return
+            self._come_out(number, None)
+
+    def finish(self) -> None:
+        """The input has ended for good."""
+        for number in list(self._pending):
+            self._come_out(number, None)
+
+    def state(self) -> list[Any]:
+        """Everything as plain JSON values, for a snapshot."""
+        pending = [
+            [number, to_plain(waiting.line), to_plain(waiting.refusal), waiting.observed_time]
+            for number, waiting in self._pending.items()
+        ]
+        return [self._numbers, pending, to_plain(self._users)]
+
+    def restore(self, state: list[Any]) -> None:
+        """Take over a `state`."""
+        self._numbers, pending, users = state
+        self._users = from_plain(users)
+        for number, line, refusal, observed_time in pending:
+            waiting = self._pending[number] = Pending(from_plain(line), from_plain(refusal), observed_time)
+            self._by_key.setdefault(_key(waiting.line, waiting.refusal.queue_id), []).append(number)
+
+    # What lines say. One method an event.
+
+    def received(self, line: Line, event: events.Received) -> None:
+        """The line that names sender and client; what was refused before is complete with it."""
+        key = _key(line, event.queue_id)
+        transaction = self._messages.arrived_again(key) or self._messages.open(line, key)
+        transaction.last_line, transaction.last_observed_time = line, self._messages.observed_time
+        transaction.client = self._with_user(line, event)
+        transaction.accept = line.moment
+        transaction.sender = event.sender
+        transaction.size_bytes, transaction.recipient_count = event.size_bytes, event.recipient_count
+        transaction.message_id = event.message_id
+        transaction.flag(*event.flags)
+        transaction.handed_back = event.from_here or self._messages.maker.is_filter_client(event.client)
+        transaction.open_ended = event.message_id is None  # broken off; only old versions deliver it all the same
+        taken = event.message_id is not None and event.recipient_count > 0
+        for number in list(self._by_key.get(key, ())):
+            if self._pending[number].refusal.outcome == "REFUSED":
+                self._come_out(number, transaction)
+            elif not taken:  # it was to be discarded, but never came
+                self._forget(number)
+        if event.recipient_count == 0:
+            self._messages.drop(transaction)
+            return
+        self._messages.completed(transaction)
+
+    def authenticated(self, line: Line, event: events.Authenticated) -> None:
+        """A session has a user from here on."""
+        self._users.pop(_key(line, event.session), None)
+        self._users[_key(line, event.session)] = event.client
+        bound(self._users, SESSIONS_MAX)
+
+    def refused(self, line: Line, event: Refusal) -> None:
+        """A refusal whose sender is told later."""
+        self._messages.get(line, event.queue_id)  # its message is known from here on
+        self._numbers += 1
+        self._pending[self._numbers] = Pending(line, event, self._messages.observed_time)
+        self._by_key.setdefault(_key(line, event.queue_id), []).append(self._numbers)
+        if len(self._pending) > PENDING_MAX:
+            self._come_out(next(iter(self._pending)), None)
+
+    def deliveries(self, line: Line, event: events.Deliveries) -> None:
+        """Attempts for the recipients of one line, unless a server on this host took them over."""
+        first = event.deliveries[0]
+        transaction = self._begun(line, first.queue_id)
+        owner = transaction.owner
+        if owner is not None and owner.text == event.controlling:
+            transaction.sender = owner
+        if event.from_here and first.next_queue_id is not None:
+            child = self._messages.child((line.host, line.instance, first.next_queue_id))
+            if child is not None:
+                self._handed_over(line, transaction, event, first.next_queue_id)
+                return
+        for delivery in event.deliveries:
+            self._delivered(line, delivery)
+
+    def _handed_over(self, line: Line, transaction: Transaction, event: events.Deliveries, child_id: str) -> None:
+        """A hop inside of this host: no record, but the child knows where it came from."""
+        for delivery in event.deliveries:
+            transaction.undecided.pop(delivery.recipient.text, None)
+        transaction.decided += len(event.deliveries)
+        client = transaction.client
+        if client is not None and client.ip_origin == "LOCAL_PROCESS" and event.uid is not None:
+            transaction.client = client._replace(uid=event.uid)
+        kind = transaction.parent.kind if transaction.parent is not None else "MESSAGE"
+        self._messages.link(line, transaction, child_id, kind)
+
+    def undelivered(self, line: Line, event: events.Undelivered) -> None:
+        """Recipients that were told no, or lied to, at the end of the data."""
+        key = _key(line, event.queue_id)
+        transaction = self._begun(line, event.queue_id)
+        for number in list(self._by_key.get(key, ())):
+            self._forget(number)  # to be discarded; now every recipient is named
+        for recipient in event.recipients:
+            refusal = Refusal(
+                event.queue_id, NO_CLIENT, None, recipient, event.outcome, None, None, whole_message=False
+            )
+            self._emit(Pending(line, refusal, self._messages.observed_time), transaction)
+        transaction.decided += len(event.recipients)
+
+    def discarded(self, line: Line, event: events.Discarded) -> None:
+        """The message is gone; recipients that no line named are one record."""
+        transaction = self._begun(line, event.queue_id)
+        for number in list(self._by_key.get(_key(line, event.queue_id), ())):
+            self._come_out(number, transaction)
+            transaction.decided += 1
+        if transaction.recipient_count is None or transaction.recipient_count > transaction.decided:
+            flags = ("RECIPIENTS_INCOMPLETE",)
+            refusal = Refusal(event.queue_id, NO_CLIENT, None, None, "DISCARDED", None, None, True, flags)
+            self._emit(Pending(line, refusal, self._messages.observed_time), transaction)
+        self._messages.drop(transaction)
+
+    def notice(self, line: Line, event: events.Notice) -> None:
+        """A notice was made: it is a message of this server; and it may say that the rest has failed."""
+        key = _key(line, event.queue_id)
+        parent = self._messages.find(key)
+        if parent is not None:
+            parent.last_line = line
+            if event.expired:
+                for attempt in list(parent.undecided.values()):
+                    self._messages.end_undecided(parent, attempt, line, "EXPIRED")
+            elif event.kind == "BOUNCE" and not parent.decided and not parent.undecided and parent.recipient_count:
+                # Nobody was tried: an alias loop, too many hops. No line names who it was.
+                parent.decided = parent.recipient_count
+                self._messages.emit_unnamed(parent, line, "BOUNCED", "RECIPIENTS_INCOMPLETE", is_final=True)
+        child = self._messages.child(_key(line, event.child_queue_id))
+        if child is not None and child.sender is None:
+            child.sender = _NULL
+        self._messages.link(line, parent, event.child_queue_id, event.kind, parent_queue_id=event.queue_id)
+
+    def split(self, line: Line, event: events.Split) -> None:
+        """A list with an owner: some recipients go on under another queue id, some of them from another sender."""
+        parent = self._messages.find(_key(line, event.queue_id))
+        key = _key(line, event.child_queue_id)
+        self._messages.link(line, parent, event.child_queue_id, "MESSAGE", parent_queue_id=event.queue_id)
+        if parent is None:
+            return
+        parent.last_line, parent.open_ended, parent.owner = line, True, event.owner
+        child = self._messages.child(key) or self._messages.open(line, key)
+        child.open_ended, child.owner, child.sender = True, parent.owner, parent.sender
+        child.message_id, child.size_bytes, child.accept = parent.message_id, parent.size_bytes, parent.accept
+
+    def _begun(self, line: Line, queue_id: str) -> Transaction:
+        """The message of a line; a notice begins without a line of its own, and has an empty reverse-path."""
+        transaction = self._messages.get(line, queue_id)
+        told = transaction.parent
+        if transaction.sender is not None or told is None:
+            return transaction
+        if told.kind != "MESSAGE":
+            transaction.sender = _NULL
+        return transaction
+
+    def _with_user(self, line: Line, event: events.Received) -> Client:
+        """The client of a message, with the user of its session: the same process talking to the same address."""
+        user = self._users.get(_key(line, event.session))
+        if user is None or user.ip is None or user.ip != event.client.ip:
+            return event.client
+        return event.client._replace(user=user.user, flags=(*event.client.flags, *user.flags))
+
+    def _come_out(self, number: int, transaction: Transaction | None) -> None:
+        waiting = self._forget(number)
+        self._emit(waiting, transaction)
+
+    def _forget(self, number: int) -> Pending:
+        waiting = self._pending.pop(number)
+        key = _key(waiting.line, waiting.refusal.queue_id)
+        numbers = self._by_key[key]
+        numbers.remove(number)
+        if not numbers:
+            del self._by_key[key]
+        return waiting
+
+    def _emit(self, waiting: Pending, transaction: Transaction | None) -> None:
+        """The record of a refusal, with what its message tells."""
+        line, refusal = waiting.line, waiting.refusal
+        known = transaction or self._messages.find(_key(line, refusal.queue_id))
+        client = known.client if known is not None and known.client is not None else refusal.client
+        sender = refusal.sender or (known.sender if known is not None else None)
+        record = self._messages.maker.refusal(
+            line,
+            waiting.observed_time,
+            refusal.queue_id,
+            known.message_key
+            if known is not None
+            else message_key(line.host, line.instance, refusal.queue_id, line.raw, line.n),
+            client,
+            sender,
+            refusal.recipient,
+            refusal.outcome,
+        )
+        record["dsn"], record["smtp_code"] = refusal.dsn, refusal.smtp_code
+        flags = refusal.flags if sender is not None else (*refusal.flags, "PARTIAL_START")
+        record["flags"] += [flag for flag in flags if flag not in record["flags"]]
+        if known is not None:
+            record["accept_time"] = known.accept.time if known.accept else None
+            record["message_id"] = known.message_id
+        self._messages.made.append(record)
+
+
+def _key(line: Line, name: str) -> Key:
+    return line.host, line.instance, name
+
+
+_HANDLERS: Final[dict[type, Callable[[WholeLines, Line, Any], None]]] = {
+    events.Received: WholeLines.received,
+    events.Authenticated: WholeLines.authenticated,
+    events.Refusal: WholeLines.refused,
+    events.Deliveries: WholeLines.deliveries,
+    events.Undelivered: WholeLines.undelivered,
+    events.Discarded: WholeLines.discarded,
+    events.Notice: WholeLines.notice,
+    events.Split: WholeLines.split,
+}
