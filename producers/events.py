@@ -139,6 +139,14 @@ class Deliveries(NamedTuple):
     uid: int | None
 
 
+class Answered(NamedTuple):
+    """What the client was told about a whole message that is refused; lines that name its recipients follow."""
+
+    queue_id: str
+    dsn: str | None
+    smtp_code: int
+
+
 class Undelivered(NamedTuple):
     """Recipients of a message that was refused (or taken and discarded) as a whole, at the end of its data."""
 
@@ -251,6 +259,7 @@ Event = (
     | Received
     | Authenticated
     | Deliveries
+    | Answered
     | Undelivered
     | Discarded
     | Notice

@@ -20,6 +20,7 @@ from producers.transactions import Key, Transaction, from_plain, to_plain
 REFUSAL_WINDOW: Final = 10 * MINUTE
 PENDING_MAX: Final = 100_000
 SESSIONS_MAX: Final = 100_000
+ANSWERS_MAX: Final = 10_000
 _NULL: Final = Address("")
 
 
@@ -41,6 +42,7 @@ class WholeLines:
         self._pending: dict[int, Pending] = {}  # by number, oldest first
         self._by_key: dict[Key, list[int]] = {}
         self._users: dict[Key, Client] = {}  # who proved who they are, by session
+        self._answers: dict[Key, tuple[str | None, int]] = {}  # what clients were told of messages, by queue id
         self._numbers = 0
 
     def waiting(self) -> list[Line]:
@@ -72,12 +74,12 @@ class WholeLines:
             [number, to_plain(waiting.line), to_plain(waiting.refusal), waiting.observed_time]
             for number, waiting in self._pending.items()
         ]
-        return [self._numbers, pending, to_plain(self._users)]
+        return [self._numbers, pending, to_plain(self._users), to_plain(self._answers)]
 
     def restore(self, state: list[Any]) -> None:
         """Take over a `state`."""
-        self._numbers, pending, users = state
-        self._users = from_plain(users)
+        self._numbers, pending, users, answers = state
+        self._users, self._answers = from_plain(users), from_plain(answers)
         for number, line, refusal, observed_time in pending:
             waiting = self._pending[number] = Pending(from_plain(line), from_plain(refusal), observed_time)
             self._by_key.setdefault(_key(waiting.line, waiting.refusal.queue_id), []).append(number)
@@ -130,6 +132,9 @@ class WholeLines:
         owner = transaction.owner
         if owner is not None and owner.text == event.controlling:
             transaction.sender = owner
+        client = transaction.client
+        if event.uid is not None and client is not None and client.ip_origin == "LOCAL_PROCESS":
+            transaction.client = client._replace(uid=event.uid)
         if event.from_here and first.next_queue_id is not None:
             child = self._messages.child((line.host, line.instance, first.next_queue_id))
             if child is not None:
@@ -143,11 +148,13 @@ class WholeLines:
         for delivery in event.deliveries:
             transaction.undecided.pop(delivery.recipient.text, None)
         transaction.decided += len(event.deliveries)
-        client = transaction.client
-        if client is not None and client.ip_origin == "LOCAL_PROCESS" and event.uid is not None:
-            transaction.client = client._replace(uid=event.uid)
         kind = transaction.parent.kind if transaction.parent is not None else "MESSAGE"
         self._messages.link(line, transaction, child_id, kind)
+
+    def answered(self, line: Line, event: events.Answered) -> None:
+        """The client is told no about the whole message."""
+        self._answers[_key(line, event.queue_id)] = (event.dsn, event.smtp_code)
+        bound(self._answers, ANSWERS_MAX)
 
     def undelivered(self, line: Line, event: events.Undelivered) -> None:
         """Recipients that were told no, or lied to, at the end of the data."""
@@ -155,10 +162,10 @@ class WholeLines:
         transaction = self._begun(line, event.queue_id)
         for number in list(self._by_key.get(key, ())):
             self._forget(number)  # to be discarded; now every recipient is named
+        dsn, code = self._answers.get(key, (None, None)) if event.outcome == "REFUSED" else (None, None)
+        flags = ("TEMPORARY",) if code is not None and code < 500 else ()
         for recipient in event.recipients:
-            refusal = Refusal(
-                event.queue_id, NO_CLIENT, None, recipient, event.outcome, None, None, whole_message=False
-            )
+            refusal = Refusal(event.queue_id, NO_CLIENT, None, recipient, event.outcome, dsn, code, False, flags)
             self._emit(Pending(line, refusal, self._messages.observed_time), transaction)
         transaction.decided += len(event.recipients)
 
@@ -270,6 +277,7 @@ _HANDLERS: Final[dict[type, Callable[[WholeLines, Line, Any], None]]] = {
     events.Authenticated: WholeLines.authenticated,
     events.Refusal: WholeLines.refused,
     events.Deliveries: WholeLines.deliveries,
+    events.Answered: WholeLines.answered,
     events.Undelivered: WholeLines.undelivered,
     events.Discarded: WholeLines.discarded,
     events.Notice: WholeLines.notice,

@@ -26,7 +26,16 @@ from producers.events import (
     Undelivered,
 )
 from producers.sources import sendmail_notes, sendmail_refusals
-from producers.sources.sendmail_values import HERE, TEXT_BYTES_MAX, address_list, client_of, is_here, mailbox, unescaped
+from producers.sources.sendmail_values import (
+    HERE,
+    TEXT_BYTES_MAX,
+    address_list,
+    client_of,
+    is_here,
+    mailbox,
+    token_end,
+    unescaped,
+)
 from producers.text import bounded, decode, ip_address, scan_address
 from schemas.envelope import Kind, Outcome
 
@@ -157,7 +166,11 @@ def _delivered(queue_id: str, rest: bytes) -> Event:
         return NotUnderstood("sendmail-to")
     at, relay_text = middle.end(), b""
     if rest.startswith(b", relay=", at):
-        found = _END_OF_RELAY.search(rest, at)
+        # A host that was not connected to comes out of an address, and may be quoted there.
+        end = token_end(rest, at + 8)
+        found = _END_OF_RELAY.match(rest, end) if end >= 0 else None
+        if found is None:
+            found, certain = _END_OF_RELAY.search(rest, at), False
         if found is None:
             return NotUnderstood("sendmail-to")
         relay_text, at = rest[at + 8 : found.start()], found.start()
@@ -165,7 +178,6 @@ def _delivered(queue_id: str, rest: bytes) -> Event:
     if result is None:
         return NotUnderstood("sendmail-to")
     flags = () if certain else ("AMBIGUOUS_PARSE",)
-    flags = (*flags, "AMBIGUOUS_PARSE") if b'"' in relay_text and not flags else flags
     addresses = tuple(_flagged(mailbox(raw), flags) for raw in recipients.values)
     mailer, dsn, stat = middle[1], result[1], rest[result.end() :]
     if mailer is None and dsn is None:
@@ -198,6 +210,8 @@ def _delivered(queue_id: str, rest: bytes) -> Event:
         for recipient in addresses
     )
     from_here = relay.ip in HERE and outcome == "SENT" and _OWN_ID.match(stat) is not None
+    # Only the submission program tells the user who called it; the server looks the sender's name up.
+    uid = uid if relay.ip in HERE and mailer == b"relay" else None
     return Deliveries(deliveries, controlling.text if controlling else None, from_here, uid)
 
 

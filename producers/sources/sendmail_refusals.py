@@ -6,12 +6,14 @@ The sender of a refused recipient is not in its line; the line `from=` that ends
 import re
 from typing import Final
 
-from producers.events import Client, Event, Held, Ignored, Refusal
+from producers.events import Answered, Client, Event, Held, Ignored, Refusal
 from producers.sources.sendmail_values import client_of, mailbox
 from producers.text import ip_address, scan_address
 
 _REPLY: Final = re.compile(rb"([2-5]\d\d) (?:([2-5]\.\d{1,3}\.\d{1,3}) )?")
 _RULESET: Final = re.compile(rb"ruleset=([A-Za-z0-9_-]{1,64}), arg1=")
+_VERDICT: Final = re.compile(rb", relay=[^,]{0,300}, (reject=|quarantine=|discard\Z)")
+_OF_NO_MESSAGE: Final = (b"check_vrfy", b"check_expn", b"check_etrn", b"check_compat", b"tls_", b"try_tls", b"srv_")
 _UNKNOWN: Final = Client(None, None, "NOT_LOGGED")
 _ENDS: Final = (b", reject=", b", quarantine=", b", discard")
 # Texts of Sendmail's own behind `ADDRESS... `, or alone, by which it refuses a recipient.
@@ -40,8 +42,7 @@ def _ruleset(queue_id: str, name: bytes, rest: bytes, start: int) -> Event:
     header), and lines about every recipient follow.
     """
     if name not in (b"check_mail", b"check_rcpt", b"check_relay"):
-        held = bool(queue_id) and _action(rest, start) == b", quarantine="
-        return Held(queue_id) if held else Ignored("sendmail-ruleset-note")
+        return _verdict(queue_id, name, rest)
     at = scan_address(rest, start + 1) + 1 if rest[start : start + 1] == b"<" else rest.find(b", ", start)
     doubtful = at <= 0 or not rest.startswith((b", relay=", b", arg2=", *_ENDS), at)
     if doubtful:  # an address without its end: the first place that looks like it
@@ -77,6 +78,24 @@ def _ruleset(queue_id: str, name: bytes, rest: bytes, start: int) -> Event:
     )
 
 
+def _verdict(queue_id: str, name: bytes, rest: bytes) -> Event:
+    """What a ruleset said of a whole message. Its argument may be a header: only the last place counts."""
+    if not queue_id or name.startswith(_OF_NO_MESSAGE):
+        return Ignored("sendmail-ruleset-note")
+    places = list(_VERDICT.finditer(rest))
+    if not places or places[-1][1] == b"discard":
+        return Ignored("sendmail-ruleset-note")
+    found = places[-1]
+    if found[1] == b"quarantine=":
+        return Held(queue_id)
+    reply = _REPLY.match(rest, found.end())
+    return _answered(queue_id, reply) if reply else Ignored("sendmail-ruleset-note")
+
+
+def _answered(queue_id: str, reply: re.Match[bytes]) -> Event:
+    return Answered(queue_id, reply[2].decode("ascii") if reply[2] else None, int(reply[1]))
+
+
 def _action(rest: bytes, at: int) -> bytes:
     """The first of the actions at or behind `at`."""
     places = [(place, mark) for mark in _ENDS if (place := rest.find(mark, at)) >= 0]
@@ -91,6 +110,9 @@ def _milter(queue_id: str, rest: bytes) -> Event:
         client = client_of(host + b" [" + tail.partition(b",")[0] + b"]") if ip is not None else _UNKNOWN
         flags = ("TEMPORARY",) if rest.endswith(b"temp failing commands") else ()
         return Refusal("", client, None, None, "REFUSED", None, None, whole_message=False, flags=flags)
+    if queue_id and rest.startswith(b"data, reject="):
+        reply = _REPLY.match(rest, 13)
+        return _answered(queue_id, reply) if reply else Ignored("sendmail-milter-note")
     start = 3 if rest.startswith(b"to=") else 5 if rest.startswith(b"from=") else 0
     if not start or not queue_id:
         return Ignored("sendmail-milter-note")
