@@ -10,14 +10,14 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from infra.local import sendmail_setup, unpack
+from infra.local import sendmail_auth, sendmail_setup, unpack
 from infra.local.process import EngineProcess, LocalEngineError, child_environment, free_port
 from infra.local.sendmail_setup import HOST
 from infra.local.syslog import Syslog
 
 QUEUE_RUN_SECONDS: Final = 2
 _PROGRAM: Final = "/usr/libexec/sendmail/sendmail"
-_PACKAGES: Final = ["sendmail-bin", "sendmail-base", "sendmail-cf", "m4"]
+_PACKAGES: Final = ["sendmail-bin", "sendmail-base", "sendmail-cf", "m4", *sendmail_auth.PACKAGES]
 
 
 def unavailable() -> str | None:
@@ -76,9 +76,9 @@ class LocalSendmail:
         self._run("sm-que", "-q", *options)
 
     def queued(self) -> list[str]:
-        """Names of control files in both queues, of quarantined messages too."""
+        """Names of control files in both queues; those of quarantined messages, which stay, are left out."""
         folders = ("mqueue", "mqueue-client")
-        return [path.name for folder in folders for path in (self.root / "var/spool" / folder).glob("[qhQ]f*")]
+        return [path.name for folder in folders for path in (self.root / "var/spool" / folder).glob("[qQ]f*")]
 
     def mailbox(self, user: str) -> bytes:
         """What was stored for a user, as one mbox."""

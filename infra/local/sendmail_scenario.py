@@ -109,10 +109,10 @@ class Play:
 Scenario = Callable[[Play], None]
 
 
-def drive(mta: LocalSendmail, sink: Sink, scenarios: dict[str, Scenario], held: int) -> list[Truth]:
-    """Play all of them; the truth, when no more than `held` messages are in the queue.
+def drive(mta: LocalSendmail, sink: Sink, scenarios: dict[str, Scenario]) -> list[Truth]:
+    """Play all of them, each until the queue is empty; the truth of all.
 
-    LocalEngineError when the queue does not get so far in QUIET_SECONDS_MAX, or the truth is not what came out.
+    LocalEngineError when the queue is not empty after QUIET_SECONDS_MAX, or the truth is not what came out.
     """
     play = Play(mta)
     for name, scenario in scenarios.items():
@@ -120,8 +120,7 @@ def drive(mta: LocalSendmail, sink: Sink, scenarios: dict[str, Scenario], held: 
             scenario(play)
         except (OSError, smtplib.SMTPException) as error:
             raise LocalEngineError(f"Scenario {name}: {error!r}", f"Look at {mta.log_file}.") from error
-        wait_until(lambda: len(mta.queued()) <= held + 1, mta)
-    wait_until(lambda: len(mta.queued()) <= held, mta)
+        wait_until(lambda: not mta.queued(), mta)
     time.sleep(1)  # last lines
     _check_against_sink(play.truth, sink)
     _check_against_mailboxes(play.truth, mta)

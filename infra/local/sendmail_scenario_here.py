@@ -1,9 +1,10 @@
 """More mail for a local Sendmail: handed in on the host, delayed, expired, filtered, and at a talkative log level."""
 
-from infra.local import sendmail_scenario as outside
-from infra.local.sendmail_scenario import BODY, SENDER, Play, Scenario, wait_until
+import smtplib
 
-HELD = 1  # messages that stay in the queue: one is quarantined
+from infra.local import sendmail_scenario as outside
+from infra.local.sendmail_auth import PASSWORD
+from infra.local.sendmail_scenario import BODY, SENDER, Play, Scenario, wait_until
 
 
 def submitted(play: Play) -> None:
@@ -60,7 +61,7 @@ def queued_first(play: Play) -> None:
     play.mta.pause()
     play.mta.start("-odq")
     play.send(["alice@example.org", "bob@example.org"], client=6)
-    wait_until(lambda: len(play.mta.queued()) <= HELD, play.mta)
+    wait_until(lambda: not play.mta.queued(), play.mta)
     play.expect("DELIVERED", "alice@example.org", "bob@example.org", client=6)
 
 
@@ -74,7 +75,7 @@ def warned_and_expired(play: Play) -> None:
     play.notice("DELIVERED", "bob@example.org")
     play.mta.pause()
     play.mta.start("-OTimeout.queuereturn=1s")
-    wait_until(lambda: len(play.mta.queued()) <= HELD, play.mta)
+    wait_until(lambda: not play.mta.queued(), play.mta)
     play.mta.pause()
     play.mta.start()
     play.expect("DELIVERED", "alice@example.org", sender="bob@example.org", client=None)
@@ -122,6 +123,26 @@ def talkative(play: Play) -> None:
     play.expect("DELIVERED", "bob@example.org", sender="carol@example.org", client=None)
 
 
+def authenticated(play: Play) -> None:
+    """A user proves who he is under TLS, and may relay; before that he may not."""
+    with play.session(8) as smtp:
+        smtp.starttls()
+        smtp.login("alice@example.org", PASSWORD)
+        smtp.sendmail("alice@example.org", ["dave@far.example.net", "bob@example.org"], BODY)
+        smtp.sendmail("alice@example.org", ["bob@example.org"], BODY)
+        smtp.quit()
+    play.expect("SENT", "dave@far.example.net", sender="alice@example.org", client=8)
+    play.expect("DELIVERED", "bob@example.org", "bob@example.org", sender="alice@example.org", client=8)
+
+
+def wrong_password(play: Play) -> None:
+    with play.session(8) as smtp:
+        try:
+            smtp.login("bob@example.org", "x, relay=[6.6.6.6]")
+        except smtplib.SMTPAuthenticationError:
+            smtp.quit()
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -159,6 +180,8 @@ SCENARIOS: dict[str, Scenario] = {
         outside.several_in_a_session,
         outside.alias_loop,
         outside.too_many_hops,
+        authenticated,
+        wrong_password,
         submitted,
         submitted_with_names,
         submitted_to_nobody,

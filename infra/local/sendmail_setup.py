@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from infra.local import unpack
+from infra.local import sendmail_auth, unpack
 from infra.local.process import LocalEngineError
 
 OWN_DOMAIN: Final = "example.org"
@@ -53,9 +53,11 @@ def configure(root: Path, smtp_port: int, relay_port: int, milter_port: int) -> 
     _devices(root)
     libexec = root / "usr" / "libexec" / "sendmail"
     programs = [path for path in libexec.iterdir() if path.is_file()] + [root / "usr/bin/m4", Path("/bin/sh")]
+    programs += sendmail_auth.programs(root)
     folders = [path for path in (root / "usr" / "lib").iterdir() if path.is_dir() and "linux-gnu" in path.name]
     unpack.copy_libraries(root, programs, folders)
     _shell(root)
+    sendmail_auth.configure(root, OWN_DOMAIN, list(USERS))
     for name in ("sendmail", "submit"):
         (etc / "mail" / f"{name}.cf").write_bytes(_m4(root, f"/etc/mail/{name}.mc"))
     for name in ("access", "mailertable", "virtusertable"):
@@ -195,6 +197,14 @@ define(`confTO_COMMAND', `8s')dnl
 define(`confTO_DATABLOCK', `8s')dnl
 define(`confTO_ICONNECT', `5s')dnl
 define(`confMIN_QUEUE_AGE', `0')dnl
+define(`confAUTH_MECHANISMS', `PLAIN LOGIN')dnl
+define(`confAUTH_OPTIONS', `A')dnl
+define(`confAUTH_REALM', `{domain}')dnl
+TRUST_AUTH_MECH(`PLAIN LOGIN')dnl
+define(`confCACERT_PATH', `/etc/mail/tls')dnl
+define(`confCACERT', `/etc/mail/tls/server.crt')dnl
+define(`confSERVER_CERT', `/etc/mail/tls/server.crt')dnl
+define(`confSERVER_KEY', `/etc/mail/tls/server.key')dnl
 define(`confREFUSE_LA', `999')dnl
 define(`confQUEUE_LA', `999')dnl
 define(`confDELAY_LA', `0')dnl

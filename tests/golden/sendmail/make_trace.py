@@ -11,7 +11,7 @@ from infra.local.runtime import home_from_environment
 from infra.local.scenario import to_json
 from infra.local.sendmail import LocalSendmail
 from infra.local.sendmail_scenario import drive
-from infra.local.sendmail_scenario_here import HELD, SCENARIOS
+from infra.local.sendmail_scenario_here import SCENARIOS
 from infra.local.sink import Sink
 
 HERE = Path(__file__).parent
@@ -26,7 +26,7 @@ def main() -> None:
     mta.forget()
     mta.start()
     try:
-        truth = drive(mta, sink, SCENARIOS, HELD)
+        truth = drive(mta, sink, SCENARIOS)
     finally:
         mta.stop()
         milter.stop()

@@ -13,7 +13,7 @@ from schemas.envelope import FIELDS, Envelope
 from tests.golden.sendmail import make_expected as golden
 from tests.unit.producers.lines import NOW
 
-RECORDS = 231
+RECORDS = 234
 # What the scenarios wrote into mails, names, headers and replies; no record may hold any of it.
 CONTENT = (
     "a secret that no record may hold",
@@ -31,7 +31,7 @@ def envelopes() -> list[Envelope]:
 
 
 def test_there_are_enough_scenarios() -> None:
-    assert len(SCENARIOS) >= 20
+    assert len(SCENARIOS) == 50
 
 
 def test_records_are_the_truth_of_clients_sink_and_mailboxes(envelopes: list[Envelope]) -> None:
@@ -54,6 +54,12 @@ def test_only_the_quarantined_message_is_open_in_the_end(envelopes: list[Envelop
     assert (held["outcome"], held["sender"]) == ("HELD", "milter-quarantines@example.net")
     assert not any(record["outcome"] == "UNKNOWN" for record in envelopes)
     assert len({record["record_id"] for record in envelopes}) == RECORDS
+
+
+def test_users_are_those_who_proved_it_or_called_the_program(envelopes: list[Envelope]) -> None:
+    told = {(record["sender_ip_origin"], record["authenticated_user"]) for record in envelopes}
+    assert {user for origin, user in told if origin == "CONNECTION"} == {None, "alice@example.org"}
+    assert {user for origin, user in told if origin == "LOCAL_PROCESS"} == {None, "alice", "bob", "carol"}
 
 
 def test_every_line_is_understood_or_ignored_by_name() -> None:
