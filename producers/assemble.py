@@ -31,7 +31,7 @@ class Assembler:
     def __init__(self, site: Site, sources: Sequence[Source], year: int | None = None) -> None:
         """Empty. `year` of the first lines, where it is known and not written in them."""
         self._messages = Messages(site, sources, self.lost)
-        self._whole_lines = WholeLines(self._messages, self._delivered)
+        self._whole_lines = WholeLines(self._messages, self._delivered, self._say)
         self._readers = {source.name: LineReader(source, year, site.host) for source in sources}
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
@@ -50,11 +50,7 @@ class Assembler:
         for line, event in reader.read(chunk, offset, reference_time):
             self._messages.run_timers(source_name, reader.newest_time or line.moment.time)
             self._whole_lines.run_timers(source_name, reader.newest_time or line.moment.time)
-            handler = _HANDLERS.get(type(event))
-            if handler is not None:
-                handler(self, line, event)
-            else:
-                self._whole_lines.take(line, event)
+            self._say(line, event)
         return self._take()
 
     def tick(self, source_time: int) -> list[Envelope]:
@@ -124,6 +120,19 @@ class Assembler:
         return self
 
     # What lines say. One method an event.
+
+    def _say(self, line: Line, event: events.Event) -> None:
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, line, event)
+        else:
+            self._whole_lines.take(line, event)
+
+    def _unread(self, line: Line, event: events.NotUnderstood) -> None:
+        """A line that was told in pieces is not understood after all."""
+        tally = self._readers[line.source_name].tally
+        tally.lines_understood -= 1
+        tally.lines_not_understood[event.reason] = tally.lines_not_understood.get(event.reason, 0) + 1
 
     def _arrived(self, line: Line, event: events.Arrived) -> None:
         key = (line.host, line.instance, event.queue_id)
@@ -270,6 +279,7 @@ class Assembler:
 
 
 _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
+    events.NotUnderstood: Assembler._unread,
     events.Arrived: Assembler._arrived,
     events.MessageId: Assembler._message_id,
     events.Queued: Assembler._queued,

@@ -171,11 +171,21 @@ class Notice(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Some recipients go on under another queue id; those whom `owner` is responsible for have it as their sender."""
+    """Some recipients go on under other queue ids; those whom `owner` is responsible for have it as their sender."""
 
     queue_id: str
-    child_queue_id: str
-    owner: Address
+    child_queue_ids: tuple[str, ...]
+    owner: Address | None
+
+
+class Part(NamedTuple):
+    """One of the lines into which a longer one was cut, counted from 1. `text` as logged; `last`: nothing follows."""
+
+    queue_id: str
+    session: str
+    number: int
+    text: bytes
+    last: bool
 
 
 class Child(NamedTuple):
@@ -264,6 +274,7 @@ Event = (
     | Discarded
     | Notice
     | Split
+    | Part
     | Child
     | Handed
     | Proxied

@@ -13,14 +13,17 @@ from producers import events
 from producers.events import Address, Client, Delivery, Refusal
 from producers.identity import message_key
 from producers.lines import Line
-from producers.messages import Messages, bound
+from producers.messages import WINDOW, Messages, bound
 from producers.records import NO_CLIENT
+from producers.sources.route import PIECES
 from producers.transactions import Key, Transaction, from_plain, to_plain
 
 REFUSAL_WINDOW: Final = 10 * MINUTE
 PENDING_MAX: Final = 100_000
 SESSIONS_MAX: Final = 100_000
 ANSWERS_MAX: Final = 10_000
+PARTS_MAX: Final = 1_000
+PIECES_MAX: Final = 100
 _NULL: Final = Address("")
 
 
@@ -32,13 +35,29 @@ class Pending(NamedTuple):
     observed_time: int
 
 
+class Pieces(NamedTuple):
+    """A line that was cut, as far as it has come; `line` is its last piece."""
+
+    line: Line
+    session: str
+    queue_id: str
+    texts: tuple[bytes, ...]
+
+
 class WholeLines:
     """Part of an assembler. `delivered` = how the assembler takes one recipient's attempt."""
 
-    def __init__(self, messages: Messages, delivered: Callable[[Line, Delivery], None]) -> None:
-        """Nothing waits."""
+    def __init__(
+        self,
+        messages: Messages,
+        delivered: Callable[[Line, Delivery], None],
+        said: Callable[[Line, events.Event], None],
+    ) -> None:
+        """Nothing waits. `said` = how the assembler takes an event that was told in several lines."""
         self._messages = messages
         self._delivered = delivered
+        self._said = said
+        self._parts: dict[Key, Pieces] = {}  # by process and queue id, oldest first
         self._pending: dict[int, Pending] = {}  # by number, oldest first
         self._by_key: dict[Key, list[int]] = {}
         self._users: dict[Key, Client] = {}  # who proved who they are, by session
@@ -47,7 +66,7 @@ class WholeLines:
 
     def waiting(self) -> list[Line]:
         """Deciding lines whose records are not made yet."""
-        return [pending.line for pending in self._pending.values()]
+        return [waiting.line for waiting in self._pending.values()] + [told.line for told in self._parts.values()]
 
     def take(self, line: Line, event: events.Event) -> None:
         """What a line says; events of other kinds are no affair of this part."""
@@ -57,6 +76,11 @@ class WholeLines:
 
     def run_timers(self, source_name: str, log_time: int) -> None:
         """Log time of a stream has come to `log_time`: what waited too long comes out as it is known."""
+        while self._parts:
+            key, told = next(iter(self._parts.items()))
+            if told.line.source_name != source_name or told.line.moment.time + WINDOW > log_time:
+                break
+            self._put_together(key)
         while self._pending:
             number, oldest = next(iter(self._pending.items()))
             if oldest.line.source_name != source_name or oldest.line.moment.time + REFUSAL_WINDOW > log_time:
@@ -65,6 +89,8 @@ class WholeLines:
 
     def finish(self) -> None:
         """The input has ended for good."""
+        for key in list(self._parts):
+            self._put_together(key)
         for number in list(self._pending):
             self._come_out(number, None)
 
@@ -74,11 +100,13 @@ class WholeLines:
             [number, to_plain(waiting.line), to_plain(waiting.refusal), waiting.observed_time]
             for number, waiting in self._pending.items()
         ]
-        return [self._numbers, pending, to_plain(self._users), to_plain(self._answers)]
+        parts = [[to_plain(key), to_plain(tuple(pieces))] for key, pieces in self._parts.items()]
+        return [self._numbers, pending, to_plain(self._users), to_plain(self._answers), parts]
 
     def restore(self, state: list[Any]) -> None:
         """Take over a `state`."""
-        self._numbers, pending, users, answers = state
+        self._numbers, pending, users, answers, parts = state
+        self._parts = {from_plain(key): Pieces(*from_plain(pieces)) for key, pieces in parts}
         self._users, self._answers = from_plain(users), from_plain(answers)
         for number, line, refusal, observed_time in pending:
             waiting = self._pending[number] = Pending(from_plain(line), from_plain(refusal), observed_time)
@@ -200,16 +228,41 @@ class WholeLines:
         self._messages.link(line, parent, event.child_queue_id, event.kind, parent_queue_id=event.queue_id)
 
     def split(self, line: Line, event: events.Split) -> None:
-        """A list with an owner: some recipients go on under another queue id, some of them from another sender."""
+        """Some recipients go on under other queue ids, those of a list with an owner from another sender."""
         parent = self._messages.find(_key(line, event.queue_id))
-        key = _key(line, event.child_queue_id)
-        self._messages.link(line, parent, event.child_queue_id, "MESSAGE", parent_queue_id=event.queue_id)
-        if parent is None:
+        for child_id in event.child_queue_ids:
+            key = _key(line, child_id)
+            self._messages.link(line, parent, child_id, "MESSAGE", parent_queue_id=event.queue_id)
+            if parent is None:
+                continue
+            parent.last_line, parent.open_ended = line, True
+            parent.owner = event.owner or parent.owner
+            child = self._messages.child(key) or self._messages.open(line, key)
+            child.open_ended, child.owner, child.sender = True, parent.owner, parent.sender
+            child.message_id, child.size_bytes, child.accept = parent.message_id, parent.size_bytes, parent.accept
+
+    def part(self, line: Line, event: events.Part) -> None:
+        """A piece of a line; the whole is read when its last piece, or the first of another, has come."""
+        key = _key(line, f"{event.session} {event.queue_id}")
+        told = self._parts.get(key)
+        if told is not None and event.number == 1:
+            self._put_together(key)
+        elif (len(told.texts) if told is not None else 0) + 1 != event.number:
+            self._parts.pop(key, None)
+            self._said(line, events.NotUnderstood("part-of-a-line"))
             return
-        parent.last_line, parent.open_ended, parent.owner = line, True, event.owner
-        child = self._messages.child(key) or self._messages.open(line, key)
-        child.open_ended, child.owner, child.sender = True, parent.owner, parent.sender
-        child.message_id, child.size_bytes, child.accept = parent.message_id, parent.size_bytes, parent.accept
+        texts = (*self._parts[key].texts, event.text) if key in self._parts else (event.text,)
+        self._parts[key] = Pieces(line, event.session, event.queue_id, texts)
+        if event.last or len(texts) >= PIECES_MAX:
+            self._put_together(key)
+        elif len(self._parts) > PARTS_MAX:
+            self._put_together(next(iter(self._parts)))
+
+    def _put_together(self, key: Key) -> None:
+        """Read a line of which all pieces have come."""
+        pieces = self._parts.pop(key)
+        name, session = pieces.queue_id.encode("ascii"), pieces.session.encode("ascii", "replace")
+        self._said(pieces.line, PIECES[pieces.line.mta](session, name, pieces.texts))
 
     def _begun(self, line: Line, queue_id: str) -> Transaction:
         """The message of a line; a notice begins without a line of its own, and has an empty reverse-path."""
@@ -282,4 +335,5 @@ _HANDLERS: Final[dict[type, Callable[[WholeLines, Line, Any], None]]] = {
     events.Discarded: WholeLines.discarded,
     events.Notice: WholeLines.notice,
     events.Split: WholeLines.split,
+    events.Part: WholeLines.part,
 }

@@ -143,6 +143,19 @@ def wrong_password(play: Play) -> None:
             smtp.quit()
 
 
+def lines_in_pieces(play: Play) -> None:
+    """Bytes beyond ASCII are logged as four characters each: Sendmail cuts the lines, and they are one again."""
+    sender, recipient = "\u00e4" * 80 + "@example.net", "\u00e4" * 90 + "@example.com"
+    with play.session(4) as smtp:
+        for command in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "RCPT TO:<alice@example.org>"):
+            smtp.send(command.encode() + b"\r\n")
+            smtp.getreply()
+        smtp.data(b"Message-Id: <" + "\u00e4".encode() * 45 + b"@x>\r\n" + BODY)
+        smtp.quit()
+    play.refused(recipient, sender=sender, client=4)
+    play.expect("DELIVERED", "alice@example.org", sender=sender, client=4)
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -182,6 +195,7 @@ SCENARIOS: dict[str, Scenario] = {
         outside.too_many_hops,
         authenticated,
         wrong_password,
+        lines_in_pieces,
         submitted,
         submitted_with_names,
         submitted_to_nobody,

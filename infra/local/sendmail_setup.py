@@ -223,6 +223,7 @@ define(`SMTP_MAILER_ARGS', `TCP $h {relay}')dnl
 define(`ESMTP_MAILER_ARGS', `TCP $h {relay}')dnl
 define(`RELAY_MAILER_ARGS', `TCP $h {relay}')dnl
 define(`confSMTP_LOGIN_MSG', `$j Sendmail; $b')dnl
+QUEUE_GROUP(`mqueue', `P=/var/spool/mqueue, F=f, r=30')dnl
 FEATURE(`no_default_msa')dnl
 DAEMON_OPTIONS(`Name=MTA, Addr=127.0.0.1, Port={port}')dnl
 FEATURE(`nocanonify')dnl

@@ -3,7 +3,7 @@
 A tag is what stands before `: `, such as `postfix/smtpd[123]`. A mail system added here is added everywhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from producers.events import Event, Ignored
@@ -24,6 +24,8 @@ class Program(NamedTuple):
 
 
 SUPPORTED: Final = ("auto", "postfix", "sendmail")
+# How a line is read that its mail system cut into several (`events.Part`): process id, queue id, the pieces.
+PIECES: Final[dict[Mta, Callable[[bytes, bytes, Sequence[bytes]], Event]]] = {"SENDMAIL": sendmail.parse_pieces}
 TAGS_MAX: Final = 20_000  # process ids come and go
 
 

@@ -7,6 +7,7 @@ but ids in strict form. Grammar: the program's own format strings, and traces of
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from producers.events import (
@@ -19,6 +20,7 @@ from producers.events import (
     Ignored,
     Notice,
     NotUnderstood,
+    Part,
     Received,
     Relay,
     Removed,
@@ -40,6 +42,11 @@ from producers.text import bounded, decode, ip_address, scan_address
 from schemas.envelope import Kind, Outcome
 
 QUEUE_ID: Final = re.compile(rb"[0-9A-Za-z]{3,12}\d{5,8}\Z")
+_CONTINUED: Final = b" ..."  # behind a part of a line that goes on
+_PART: Final = re.compile(rb"(NOQUEUE|[0-9A-Za-z]{3,12}\d{5,8})\[(\d{1,3})\]\Z")
+_SPLIT: Final = re.compile(
+    rb"split: (?:maxrcpts=\d+, rcpts=\d+, )?count=\d+, ids?=([0-9A-Za-z]{8,20}(?:; [0-9A-Za-z]{8,20})*)\Z"
+)
 MESSAGE_ID_BYTES_MAX: Final = 100  # Sendmail cuts it there
 _COUNTS: Final = re.compile(rb", size=(-?\d{1,19}), class=-?\d{1,9}, nrcpts=(\d{1,9})(?=, |\Z)")
 # Behind the message-id, each at most once and in this order; their values are short words.
@@ -71,10 +78,22 @@ _TO_A_PROGRAM: Final = (b"*file*", b"prog")
 
 def parse(_daemon: bytes, pid: bytes, text: bytes) -> Event:
     """The event of one line. `text` = what follows `tag[pid]: `."""
-    text = unescaped(text)
     name, mark, rest = text.partition(b": ")
-    if not mark or not (name == b"NOQUEUE" or QUEUE_ID.match(name)):
-        return _without_queue_id(pid, text)
+    if mark and name.endswith(b"]") and (part := _PART.match(name)) is not None:
+        last = not rest.endswith(_CONTINUED)
+        return Part(part[1].decode("ascii"), pid.decode("ascii", "replace"), int(part[2]), rest, last)
+    return _parse(pid, name, rest) if mark else _without_queue_id(pid, unescaped(text))
+
+
+def parse_pieces(pid: bytes, name: bytes, texts: Sequence[bytes]) -> Event:
+    """The event of a line that Sendmail had to cut: its pieces in order."""
+    return _parse(pid, name, b"".join([text.removesuffix(_CONTINUED) for text in texts[:-1]] + [texts[-1]]))
+
+
+def _parse(pid: bytes, name: bytes, rest: bytes) -> Event:
+    rest = unescaped(rest)
+    if not (name == b"NOQUEUE" or QUEUE_ID.match(name)):
+        return _without_queue_id(pid, unescaped(name) + b": " + rest)
     if name == b"NOQUEUE":
         return _without_queue_id(pid, rest)
     queue_id = name.decode("ascii")
@@ -90,6 +109,8 @@ def parse(_daemon: bytes, pid: bytes, text: bytes) -> Event:
         return Removed(queue_id, by_hand=False)
     if rest == b"discarded":
         return Discarded(queue_id)
+    if rest.startswith(b"split: "):
+        return _split(queue_id, rest)
     child, mark, told = rest.partition(b": ")
     if mark and QUEUE_ID.match(child):
         return _child(queue_id, child.decode("ascii"), told)
@@ -289,10 +310,18 @@ def _authenticated(pid: bytes, rest: bytes) -> Event:
     return Authenticated(pid.decode("ascii", "replace"), client._replace(user=user, flags=flags))
 
 
+def _split(queue_id: str, rest: bytes) -> Event:
+    """`split: [maxrcpts=N, rcpts=N, ]count=N, id=C` (or `ids=C; D`): more recipients than one envelope may have."""
+    found = _SPLIT.match(rest)
+    if found is None:
+        return NotUnderstood("sendmail-split")
+    return Split(queue_id, tuple(child.decode("ascii") for child in found[1].split(b"; ")), None)
+
+
 def _child(queue_id: str, child: str, told: bytes) -> Event:
     """`CHILD: clone: owner=O` or `CHILD: DSN: TEXT`, `CHILD: sender notify: TEXT` ...: made here from QUEUEID."""
     if told.startswith(b"clone: owner="):
-        return Split(queue_id, child, mailbox(told[13:]))
+        return Split(queue_id, (child,), mailbox(told[13:]))
     found = _NOTICE.match(told)
     if found is None:
         return NotUnderstood("sendmail-child")

@@ -83,6 +83,13 @@ _RULES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"looking for plugins in ", "sendmail-life"),
     (b"File descriptors missing on startup", "sendmail-life"),
     (b"user ", "sendmail-life"),
+    (b"DIGEST-MD5", "sendmail-auth"),
+    (b"CRAM-MD5", "sendmail-auth"),
+    (b"PLAIN ", "sendmail-auth"),
+    (b"LOGIN ", "sendmail-auth"),
+    (b"no secret in database", "sendmail-auth"),
+    (b"auxpropfunc error", "sendmail-auth"),
+    (b"could not find auxprop plugin", "sendmail-auth"),
     (b"done", "sendmail-life"),
 )
 _ALIASES: Final = re.compile(rb"\S+: \d+ aliases, longest \d+ bytes, \d+ bytes total\Z")

@@ -16,6 +16,7 @@ _VERDICT: Final = re.compile(rb", relay=[^,]{0,300}, (reject=|quarantine=|discar
 _OF_NO_MESSAGE: Final = (b"check_vrfy", b"check_expn", b"check_etrn", b"check_compat", b"tls_", b"try_tls", b"srv_")
 _UNKNOWN: Final = Client(None, None, "NOT_LOGGED")
 _ENDS: Final = (b", reject=", b", quarantine=", b", discard")
+SHORTENED_BYTES: Final = 200  # longer addresses lose their middle in replies
 # Texts of Sendmail's own behind `ADDRESS... `, or alone, by which it refuses a recipient.
 _WITHOUT_ADDRESS: Final = (b"Too many recipients", b"Transaction refused", b"Recipient limit exceeded")
 
@@ -147,6 +148,8 @@ def _user_error(queue_id: str, rest: bytes) -> Event | None:
         if end < 0:
             return None
         recipient = mailbox(rest[:end])
+        if end >= SHORTENED_BYTES and b"..." in rest[:end]:
+            flags = (*flags, "TRUNCATED")
     elif rest.startswith(_WITHOUT_ADDRESS):
         flags = ("RECIPIENTS_INCOMPLETE",)
     elif rest.endswith(b"... User unknown") and b": " not in rest:

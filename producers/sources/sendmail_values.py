@@ -85,8 +85,10 @@ def mailbox(raw: bytes) -> Address:
     plain = raw[: raw.rfind(b" (")] if raw.endswith(b")") and b" (" in raw else raw
     if plain.startswith(b"\\") and b"@" not in plain:  # a local name that is not to be aliased again
         return Address(decode(plain[1:])[0], decode(plain)[0])
-    found = address(plain)
-    return found._replace(flags=(*found.flags, "TRUNCATED")) if plain.startswith(b"<") else found
+    if plain.startswith(b"<"):  # cut before its end
+        found = address(plain[1:])
+        return found._replace(flags=(*found.flags, "TRUNCATED"))
+    return address(plain)
 
 
 def client_of(relay: bytes) -> Client:

@@ -1,5 +1,7 @@
 """The hard cases of Sendmail's log, by the numbers of the project's list, and more of their kind."""
 
+from itertools import pairwise
+
 import pytest
 
 from infra.platform.settings import Site
@@ -231,3 +233,64 @@ def test_one_file_with_two_mail_systems() -> None:
     )
     records = read(log(received(), postfix, delivered()))
     assert sorted(record["mta"] for record in records) == ["POSTFIX", "SENDMAIL"]
+
+
+def test_more_recipients_than_one_envelope_may_have() -> None:
+    other = "pAO9001C012346"
+    split = f"sm-mta: {QID}: split: maxrcpts=1, rcpts=3, count=2, ids={CHILD}; {other}"
+    names = {QID: "<a@x.example>", CHILD: "<b@x.example>", other: "<c@x.example>"}
+    records = read(log(received(count=3), split, *(delivered(name, queue_id=qid) for qid, name in names.items())))
+    assert {record["queue_id"]: record["recipient"] for record in records} == {
+        qid: name.strip("<>") for qid, name in names.items()
+    }
+    assert {record["sender"] for record in records} == {"s@example.net"}
+    assert {record["sender_ip"] for record in records} == {ip("192.0.2.1")}
+    assert {record["parent_queue_id"] for record in records} == {None, QID}
+
+
+def in_pieces(line: str, *ends: int) -> list[str]:
+    """A line as Sendmail cuts it behind these blanks of its text."""
+    tag, _, text = line.partition(": ")
+    name, _, rest = text.partition(": ")
+    words = rest.split(" ")
+    marks = [0, *ends, len(words)]
+    pieces = [" ".join(words[start:end]) for start, end in pairwise(marks)]
+    return [
+        f"{tag}: {name}[{number}]: {piece}" + ("  ..." if number < len(pieces) else "")
+        for number, piece in enumerate(pieces, 1)
+    ]
+
+
+def test_a_line_in_pieces_is_one_line() -> None:
+    whole = one(log(received(), delivered()))
+    cut = one(log(*in_pieces(received(), 2, 5), *in_pieces(delivered(), 1)))
+    for field in ("sender", "recipient", "sender_ip", "recipient_ip", "message_id", "outcome", "size_bytes", "flags"):
+        assert cut[field] == whole[field], field
+
+
+def test_pieces_of_two_processes_do_not_mix() -> None:
+    first = in_pieces(received(), 3)
+    second = [line.replace("sm-mta:", "sm-mta[101]:").replace(QID, CHILD) for line in in_pieces(received("<t@x>"), 2)]
+    order = [first[0], second[0], first[1], second[1], delivered(), delivered(queue_id=CHILD)]
+    assert sorted(record["sender"] or "" for record in read(log(*order))) == ["s@example.net", "t@x"]
+
+
+def test_a_lost_piece_is_counted_and_hurts_no_other_line() -> None:
+    assembler = Assembler(Site(), [SOURCE])
+    lines = log(*in_pieces(received(), 2, 5)[1:], received(), delivered())
+    (record,) = assembler.read("mail", lines, 0, NOW, NOW)
+    assert record["sender"] == "s@example.net"
+    counts = assembler.take_tallies()["mail"]
+    assert counts.lines_not_understood == {"part-of-a-line": 2}
+    assert counts.lines_read == counts.lines_understood + 2
+
+
+def test_an_answer_that_looks_like_a_piece_that_goes_on() -> None:
+    """`...` at the end of the last piece is a stranger's; the line is read when the window is over."""
+    pieces = in_pieces(delivered(stat="Sent (come again ...)").removesuffix(")"), 3)
+    assembler = Assembler(Site(), [SOURCE])
+    assert assembler.read("mail", log(received(), *pieces), 0, NOW, NOW) == []
+    restored = Assembler.restore(assembler.snapshot(), Site(), [SOURCE])
+    for each in (assembler, restored):
+        (record,) = each.tick(NOW)
+        assert (record["outcome"], record["recipient"]) == ("SENT", "a@example.com")
