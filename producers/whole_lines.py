@@ -8,7 +8,7 @@ them the oldest comes out as it is known, or is forgotten.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from infra.platform.clock import MINUTE
+from infra.platform.clock import HOUR, MINUTE
 from producers import events
 from producers.events import Address, Client, Delivery, Refusal
 from producers.identity import message_key
@@ -19,6 +19,7 @@ from producers.sources.route import PIECES
 from producers.transactions import Key, Transaction, from_plain, to_plain
 
 REFUSAL_WINDOW: Final = 10 * MINUTE
+SESSION_IDLE_MAX: Final = HOUR
 PENDING_MAX: Final = 100_000
 SESSIONS_MAX: Final = 100_000
 ANSWERS_MAX: Final = 10_000
@@ -60,7 +61,7 @@ class WholeLines:
         self._parts: dict[Key, Pieces] = {}  # by process and queue id, oldest first
         self._pending: dict[int, Pending] = {}  # by number, oldest first
         self._by_key: dict[Key, list[int]] = {}
-        self._users: dict[Key, Client] = {}  # who proved who they are, by session
+        self._users: dict[Key, tuple[Client, int]] = {}  # who proved who they are, by session, and when it was heard of
         self._answers: dict[Key, tuple[str | None, int]] = {}  # what clients were told of messages, by queue id
         self._numbers = 0
 
@@ -141,7 +142,8 @@ class WholeLines:
     def authenticated(self, line: Line, event: events.Authenticated) -> None:
         """A session has a user from here on."""
         self._users.pop(_key(line, event.session), None)
-        self._users[_key(line, event.session)] = event.client
+        if event.session:
+            self._users[_key(line, event.session)] = (event.client, line.moment.time)
         bound(self._users, SESSIONS_MAX)
 
     def refused(self, line: Line, event: Refusal) -> None:
@@ -276,14 +278,20 @@ class WholeLines:
 
     def _with_user(self, line: Line, event: events.Received) -> Client:
         """The client of a message, with the user of its session: the same process talking to the same address."""
-        user = self._users.get(_key(line, event.session))
-        if user is None or user.ip is None or user.ip != event.client.ip:
-            return event.client
+        key = _key(line, event.session)
+        user, heard = self._users.get(key, (NO_CLIENT, 0))
+        if user.ip is None or user.ip != event.client.ip or line.moment.time - heard > SESSION_IDLE_MAX:
+            return event.client  # process ids are used again
+        self._users[key] = (user, line.moment.time)
         return event.client._replace(user=user.user, flags=(*event.client.flags, *user.flags))
 
     def _come_out(self, number: int, transaction: Transaction | None) -> None:
         waiting = self._forget(number)
         self._emit(waiting, transaction)
+        key = _key(waiting.line, waiting.refusal.queue_id)
+        known = self._messages.find(key) if transaction is None and key not in self._by_key else None
+        if known is not None and not _begun(known):
+            self._messages.drop(known)  # nothing but refusals is known of it, and they are told
 
     def _forget(self, number: int) -> Pending:
         waiting = self._pending.pop(number)
@@ -319,6 +327,12 @@ class WholeLines:
             record["accept_time"] = known.accept.time if known.accept else None
             record["message_id"] = known.message_id
         self._messages.made.append(record)
+
+
+def _begun(transaction: Transaction) -> bool:
+    """Whether anything but a refusal is known of a message."""
+    told = transaction.client is not None or transaction.parent is not None
+    return told or bool(transaction.decided or transaction.undecided or transaction.waiting or transaction.held)
 
 
 def _key(line: Line, name: str) -> Key:

@@ -48,7 +48,7 @@ _SPLIT: Final = re.compile(
     rb"split: (?:maxrcpts=\d+, rcpts=\d+, )?count=\d+, ids?=([0-9A-Za-z]{8,20}(?:; [0-9A-Za-z]{8,20})*)\Z"
 )
 MESSAGE_ID_BYTES_MAX: Final = 100  # Sendmail cuts it there
-_COUNTS: Final = re.compile(rb", size=(-?\d{1,19}), class=-?\d{1,9}, nrcpts=(\d{1,9})(?=, |\Z)")
+_COUNTS: Final = re.compile(rb", size=(-?\d{1,19}), class=-?\d{1,9}(?:, pri=-?\d{1,12})?, nrcpts=(\d{1,9})(?=, |\Z)")
 # Behind the message-id, each at most once and in this order; their values are short words.
 _BEHIND_MESSAGE_ID: Final = re.compile(
     rb"(?:, bodytype=[^,]{0,20})?(?:, proto=[^,]{0,20})?(?:, daemon=[^,]{0,20})?"

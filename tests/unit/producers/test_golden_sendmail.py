@@ -4,11 +4,13 @@ import json
 from collections import Counter
 
 import pytest
+from click.testing import CliRunner
 
 from infra.local import scenario
 from infra.local.sendmail_scenario_here import SCENARIOS
 from infra.platform.settings import Source
 from producers.assemble import Assembler
+from producers.cli import producer
 from schemas.envelope import FIELDS, Envelope
 from tests.golden.sendmail import make_expected as golden
 from tests.unit.producers.lines import NOW
@@ -69,6 +71,14 @@ def test_every_line_is_understood_or_ignored_by_name() -> None:
     tally = assembler.take_tallies()["mail"]
     assert tally.lines_not_understood == {}
     assert tally.lines_read == len(data.splitlines()) == tally.lines_understood + sum(tally.lines_ignored.values())
+
+
+@pytest.mark.parametrize("mta", ["auto", "sendmail"])
+def test_replay_reads_it(mta: str) -> None:
+    told = CliRunner().invoke(producer, ["replay", "--mta", mta, "--year", str(golden.YEAR), str(golden.LOG)])
+    assert told.exit_code == 0
+    assert len(told.stdout.splitlines()) == RECORDS
+    assert json.loads(told.stderr.splitlines()[-1])["lines_not_understood"] == 0
 
 
 @pytest.mark.parametrize("cut", [1, 7, 200])

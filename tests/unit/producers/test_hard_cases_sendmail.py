@@ -137,6 +137,8 @@ def test_a_refused_recipient_whose_sender_never_comes() -> None:
     assert (record["sender"], record["recipient"]) == (None, "x@y.example")
     assert (record["sender_ip"], record["smtp_code"], record["dsn"]) == (ip("192.0.2.1"), 450, "4.7.1")
     assert record["flags"] == ["TEMPORARY", "PARTIAL_START"]
+    assert assembler.open_transactions == 0
+    assert assembler.finish() == []
 
 
 def test_a_broken_off_transaction_is_no_mail() -> None:
@@ -155,6 +157,23 @@ def test_the_user_of_a_session() -> None:
     assert other["authenticated_user"] is None
     another_process = received().replace("sm-mta:", "sm-mta[101]:")
     assert one(log(auth, another_process, delivered()))["authenticated_user"] is None
+
+
+def test_a_process_id_that_is_used_again_much_later() -> None:
+    auth = "sm-mta: AUTH=server, relay=c.example.net [192.0.2.1], authid=eve, mech=PLAIN, bits=0"
+    assert one(log(auth) + log(received(), delivered(), start=3700))["authenticated_user"] is None
+
+
+def test_lines_of_old_versions() -> None:
+    lines = (
+        "sendmail: SAA15929: from=<s@example.net>, size=370, class=0, pri=30370, nrcpts=1, msgid=<m@x>, proto=ESMTP, "
+        "relay=c.example.net [192.0.2.1]",
+        "sendmail: SAA15929: to=<a@example.com>, ctladdr=<s@example.net> (8/12), delay=00:00:10, xdelay=00:00:09, "
+        "mailer=esmtp, relay=mx.example.com. [192.0.2.9], stat=Sent (Ok)",
+    )
+    record = one(log(*lines))
+    assert (record["outcome"], record["dsn"]) == ("SENT", None)
+    assert (record["sender_ip"], record["recipient_ip"]) == (ip("192.0.2.1"), ip("192.0.2.9"))
 
 
 def test_a_list_with_an_owner() -> None:
