@@ -176,8 +176,12 @@ class WholeLines:
     def _handed_over(self, line: Line, transaction: Transaction, event: events.Deliveries, child_id: str) -> None:
         """A hop inside of this host: no record, but the child knows where it came from."""
         for delivery in event.deliveries:
+            first = transaction.undecided.get(delivery.recipient.text)
+            if first is not None and first.reported:
+                self._delivered(line, delivery)  # that he was undecided is told; it must not stand there for ever
+                continue
             transaction.undecided.pop(delivery.recipient.text, None)
-        transaction.decided += len(event.deliveries)
+            transaction.decided += 1
         kind = transaction.parent.kind if transaction.parent is not None else "MESSAGE"
         self._messages.link(line, transaction, child_id, kind)
 

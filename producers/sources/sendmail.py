@@ -47,6 +47,7 @@ _PART: Final = re.compile(rb"(NOQUEUE|[0-9A-Za-z]{3,12}\d{5,8})\[(\d{1,3})\]\Z")
 _SPLIT: Final = re.compile(
     rb"split: (?:maxrcpts=\d+, rcpts=\d+, )?count=\d+, ids?=([0-9A-Za-z]{8,20}(?:; [0-9A-Za-z]{8,20})*)\Z"
 )
+SHORTENED_BYTES: Final = 80  # of a controlling address; longer ones lose their middle
 MESSAGE_ID_BYTES_MAX: Final = 100  # Sendmail cuts it there
 _COUNTS: Final = re.compile(rb", size=(-?\d{1,19}), class=-?\d{1,9}(?:, pri=-?\d{1,12})?, nrcpts=(\d{1,9})(?=, |\Z)")
 # Behind the message-id, each at most once and in this order; their values are short words.
@@ -72,7 +73,13 @@ _LMTP_SESSION: Final = re.compile(rb"<[^>]*> ([0-9A-Za-z+/]{16,32}(?::R\d+)?) Sa
 _COMMAND: Final = re.compile(rb"(?:rset|helo|ehlo|quit|mail|auth|starttls|lhlo|data|bdat)\Z", re.IGNORECASE)
 _NOTICE: Final = re.compile(rb"(DSN|return to sender|sender notify|postmaster notify): ")
 _INTERVAL: Final = rb"\d+ (?:week|day|hour|minute|second)s?"
-_EXPIRED: Final = re.compile(rb"Cannot send message for " + _INTERVAL + rb"(?:, " + _INTERVAL + rb")*\Z")
+_EXPIRED: Final = re.compile(
+    rb"(?:Cannot send message (?:for|within) "
+    + _INTERVAL
+    + rb"(?:, "
+    + _INTERVAL
+    + rb")*|Delivery time \(\d+s\) expired)\Z"
+)
 _TO_A_PROGRAM: Final = (b"*file*", b"prog")
 
 
@@ -243,7 +250,9 @@ def _flagged(found: Address, flags: tuple[str, ...]) -> Address:
 def _controlling(raw: bytes) -> tuple[Address, int | None]:
     """`C (uid/gid)` or `C`."""
     found = _UID.match(raw)
-    return (mailbox(found[1]), bounded(found[2], 2**31 - 1)) if found else (mailbox(raw), None)
+    name = found[1] if found else raw
+    shortened = len(name) >= SHORTENED_BYTES and b"..." in name
+    return _flagged(mailbox(name), ("TRUNCATED",) if shortened else ()), bounded(found[2], 2**31 - 1) if found else None
 
 
 def _undelivered(queue_id: str, addresses: tuple[Address, ...], stat: bytes) -> Event:

@@ -65,6 +65,21 @@ def test_the_hop_inside_of_a_host_is_no_delivery() -> None:
         assert (record["authenticated_user"], record["local_uid"]) == ("carol", 2003)
 
 
+def test_a_hop_after_a_record_that_somebody_is_undecided() -> None:
+    """The hop is final then; else the first record would stand for an undecided recipient for ever."""
+    mine = received("carol@example.com", "carol@localhost", tag="sendmail").replace(", proto=ESMTP, daemon=MTA", "")
+    down = delivered("a@x.example", "[127.0.0.1] [127.0.0.1]", "4.4.1", "Deferred: Connection refused", "relay")
+    hop = delivered("a@x.example", "[127.0.0.1] [127.0.0.1]", stat=f"Sent ({CHILD} Message accepted for delivery)")
+    taken = received("<carol@example.com>", "localhost [127.0.0.1]", queue_id=CHILD)
+    later = log(taken, hop, delivered("<a@x.example>", queue_id=CHILD), start=3 * 3600)
+    records = read(log(mine, down) + later)
+    assert [(record["outcome"], record["is_final"], record["queue_id"]) for record in records] == [
+        ("DEFERRED", False, QID),
+        ("SENT", True, QID),
+        ("SENT", True, CHILD),
+    ]
+
+
 def test_a_hop_whose_other_side_is_not_in_the_log_is_recorded() -> None:
     """Nothing may be missed because another log holds the rest."""
     hop = delivered(stat=f"Sent ({CHILD} Message accepted for delivery)", relay="[127.0.0.1] [127.0.0.1]")
