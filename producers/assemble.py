@@ -18,6 +18,7 @@ from producers.lines import Line, LineReader, Tally
 from producers.messages import Messages, bound, parent_of
 from producers.records import NO_CLIENT
 from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
+from producers.whole_lines import WholeLines
 from schemas.envelope import Envelope
 
 SESSIONS_MAX: Final = 100_000
@@ -31,6 +32,7 @@ class Assembler:
     def __init__(self, site: Site, sources: Sequence[Source], year: int | None = None) -> None:
         """Empty. `year` of the first lines, where it is known and not written in them."""
         self._messages = Messages(site, sources, self.lost)
+        self._whole_lines = WholeLines(self._messages, self._delivered, self._say)
         self._readers = {source.name: LineReader(source, year, site.host) for source in sources}
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
@@ -49,9 +51,8 @@ class Assembler:
         reader = self._readers[source_name]
         for line, event in reader.read(chunk, offset, reference_time):
             self._messages.run_timers(source_name, reader.newest_time or line.moment.time)
-            handler = _HANDLERS.get(type(event))
-            if handler is not None:
-                handler(self, line, event)
+            self._whole_lines.run_timers(source_name, reader.newest_time or line.moment.time)
+            self._say(line, event)
         return self._take()
 
     def tick(self, source_time: int) -> list[Envelope]:
@@ -59,6 +60,7 @@ class Assembler:
         for name, reader in self._readers.items():
             reader.newest_time = max(reader.newest_time or source_time, source_time)
             self._messages.run_timers(name, reader.newest_time)
+            self._whole_lines.run_timers(name, reader.newest_time)
         return self._take()
 
     def entered(self, source_name: str, at_start_of_stream: bool) -> None:
@@ -73,6 +75,7 @@ class Assembler:
 
     def finish(self) -> list[Envelope]:
         """The input has ended for good: what is open comes out as far as it is known."""
+        self._whole_lines.finish()
         self._messages.finish()
         return self._take()
 
@@ -85,7 +88,7 @@ class Assembler:
             if reader.newest_time is not None:
                 tally.captured_through = reader.newest_time - 1  # more lines of that very moment may follow
             out[name] = tally
-        for line in self._messages.waiting():
+        for line in (*self._messages.waiting(), *self._whole_lines.waiting()):
             tally = out.get(line.source_name, Tally())  # a stream that is no longer configured makes no claim
             if tally.captured_through is not None:
                 tally.captured_through = min(tally.captured_through, line.moment.time - 1)
@@ -99,6 +102,7 @@ class Assembler:
             "sessions": to_plain(self._sessions),
             "proxied": to_plain(self._proxied),
             "envelopes": self._envelopes.state(),
+            "whole_lines": self._whole_lines.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -112,12 +116,27 @@ class Assembler:
         self._sessions = from_plain(state["sessions"])
         self._proxied = from_plain(state["proxied"])
         self._envelopes.restore(state.get("envelopes"))
+        if "whole_lines" in state:  # not in snapshots of before
+            self._whole_lines.restore(state["whole_lines"])
         for name, values in state["readers"].items():
             if name in self._readers:
                 self._readers[name].restore(values)
         return self
 
     # What lines say. One method an event.
+
+    def _say(self, line: Line, event: events.Event) -> None:
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, line, event)
+        else:
+            self._whole_lines.take(line, event)
+
+    def _unread(self, line: Line, event: events.NotUnderstood) -> None:
+        """A line that was told in pieces is not understood after all."""
+        tally = self._readers[line.source_name].tally
+        tally.lines_understood -= 1
+        tally.lines_not_understood[event.reason] = tally.lines_not_understood.get(event.reason, 0) + 1
 
     def _arrived(self, line: Line, event: events.Arrived) -> None:
         key = (line.host, line.instance, event.queue_id)
@@ -176,6 +195,9 @@ class Assembler:
         self._messages.decide(transaction, Attempt(line, event, self._messages.observed_time, attempts))
 
     def _refused(self, line: Line, event: events.Refusal) -> None:
+        if event.in_part:
+            self._whole_lines.refused(line, event)
+            return
         transaction = self._messages.find((line.host, line.instance, event.queue_id)) if event.queue_id else None
         client = event.client
         if transaction is not None and transaction.client is not None:
@@ -280,6 +302,7 @@ class Assembler:
 
 
 _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
+    events.NotUnderstood: Assembler._unread,
     events.Arrived: Assembler._arrived,
     events.MessageId: Assembler._message_id,
     events.Queued: Assembler._queued,

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from infra.platform.clock import MINUTE, SECOND
+from infra.platform.clock import DAY, HOUR, MINUTE, SECOND
 from infra.platform.settings import Site, Source
 from producers.identity import message_key
 from producers.lines import Line
@@ -20,6 +20,11 @@ from schemas.envelope import Envelope, Outcome
 
 WINDOW: Final = 10 * SECOND
 ABORT_WINDOW: Final = MINUTE
+# Mail systems that do not log when a message has left the queue: it has, when nothing was heard of it for SETTLED and
+# nobody is undecided; silence beyond the longest time in the queue is an end in any case.
+END_NOT_LOGGED: Final = frozenset({"SENDMAIL"})
+SETTLED: Final = HOUR
+SILENCE_MAX: Final = 6 * DAY
 TRANSACTIONS_MAX: Final = 200_000
 EXPECTED_MAX: Final = 10_000
 UNHEARD_AFTER: Final = 60 * MINUTE
@@ -50,6 +55,10 @@ class Messages:
     def find(self, key: Key) -> Transaction | None:
         """The message that is known by this key now."""
         return self._by_key.get(key)
+
+    def child(self, key: Key) -> Transaction | None:
+        """The message that a link to this key would reach."""
+        return self._incomplete.get(key) or self._by_key.get(key)
 
     def waiting(self) -> list[Line]:
         """Deciding lines whose records are not made yet, because parts of their messages may still come."""
@@ -135,6 +144,8 @@ class Messages:
             transaction.accept = line.moment
         self._by_number[transaction.number] = transaction
         self._by_key[key] = transaction
+        if line.mta in END_NOT_LOGGED:
+            self._timer(line.moment.time + SETTLED, transaction, "settled", "")
         if len(self._by_number) > TRANSACTIONS_MAX:
             self._lost(line.source_name, "transactions-beyond-bound")
             self.give_up(next(iter(self._by_number.values())))
@@ -144,7 +155,7 @@ class Messages:
         """`child_id` was made from `parent`. The child may be open, ended and waiting, or not begun."""
         told = parent_of(parent, kind) if parent else Parent(None, parent_queue_id, NO_CLIENT, kind)
         key = (line.host, line.instance, child_id)
-        child = self._incomplete.get(key) or self._by_key.get(key)
+        child = self.child(key)
         if child is None:
             self._expected[key] = told
             bound(self._expected, EXPECTED_MAX)
@@ -227,7 +238,7 @@ class Messages:
             if not first.reported:
                 self._emit(transaction, first, "PARTIAL_END", is_final=False)
         unnamed = (transaction.recipient_count or 1) - transaction.decided - len(transaction.undecided)
-        if unnamed > 0 and not broken_off and not transaction.ended:
+        if unnamed > 0 and not broken_off and not transaction.ended and not transaction.open_ended:
             outcome: Outcome = "HELD" if transaction.held else "UNKNOWN"
             self.emit_unnamed(
                 transaction, transaction.last_line, outcome, "PARTIAL_END", "RECIPIENTS_INCOMPLETE", is_final=False
@@ -268,8 +279,21 @@ class Messages:
                 if transaction.waiting:
                     transaction.flag(*_missing(transaction))
                     self._emit_waiting(transaction)
+            elif what == "settled":
+                self._settle(transaction, log_time)
             elif transaction.sender is None and not transaction.held and not transaction.waiting:
                 self.drop(transaction)
+
+    def _settle(self, transaction: Transaction, log_time: int) -> None:
+        """Forget a message whose end is not logged, once it must have come; look again later otherwise."""
+        silence = log_time - transaction.last_line.moment.time
+        busy = silence < SETTLED or transaction.undecided or transaction.waiting or transaction.held
+        if not busy and (transaction.decided or transaction.open_ended):
+            self.drop(transaction)
+        elif silence < SILENCE_MAX:
+            self._timer(log_time + SETTLED, transaction, "settled", "")
+        else:
+            self.give_up(transaction)
 
 
 def _complete(transaction: Transaction) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from producers.events import Address, Client, Delivery, Relay
+from producers.events import Address, Client, Delivery, Refusal, Relay
 from producers.lines import Line
 from producers.sources.header import Moment
 from schemas.envelope import Kind
@@ -57,6 +57,8 @@ class Transaction:
     handed_back: bool = False
     held: bool = False
     ended: bool = False
+    open_ended: bool = False  # how many recipients are to be decided is not known
+    owner: Address | None = None  # of a list: the sender of what its recipients get
 
     def flag(self, *names: str) -> None:
         """Add flags, once each."""
@@ -100,5 +102,6 @@ def from_plain(plain: Any) -> Any:
 
 
 _TYPES: dict[str, Any] = {
-    kind.__name__: kind for kind in (Transaction, Attempt, Parent, Address, Client, Relay, Delivery, Line, Moment)
+    kind.__name__: kind
+    for kind in (Transaction, Attempt, Parent, Address, Client, Relay, Delivery, Refusal, Line, Moment)
 }

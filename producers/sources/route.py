@@ -3,11 +3,11 @@
 A tag is what stands before `: `, such as `postfix/smtpd[123]`. A mail system added here is added everywhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from producers.events import Event, Ignored
-from producers.sources import opensmtpd, postfix
+from producers.sources import opensmtpd, postfix, sendmail
 from schemas.envelope import Mta
 
 Parse = Callable[[bytes, bytes, bytes], Event]
@@ -23,7 +23,9 @@ class Program(NamedTuple):
     pid: bytes
 
 
-SUPPORTED: Final = ("auto", "postfix", "opensmtpd")
+SUPPORTED: Final = ("auto", "postfix", "sendmail", "opensmtpd")
+# How a line is read that its mail system cut into several (`events.Part`): process id, queue id, the pieces.
+PIECES: Final[dict[Mta, Callable[[bytes, bytes, Sequence[bytes]], Event]]] = {"SENDMAIL": sendmail.parse_pieces}
 TAGS_MAX: Final = 20_000  # process ids come and go
 
 
@@ -35,6 +37,9 @@ def program_of(tag: bytes) -> Program | Ignored:
         return Program("POSTFIX", postfix.parse, instance.decode("utf-8", "backslashreplace"), daemon, pid)
     if name == b"smtpd":  # Postfix's daemon of this name is never without its syslog_name
         return Program("OPENSMTPD", opensmtpd.parse, "smtpd", name, pid)
+    if not slash and (name == b"sendmail" or name.startswith(_SENDMAIL)):
+        # One instance for all tags: its queue ids are unique on a host, and a message goes from one tag to another.
+        return Program("SENDMAIL", sendmail.parse, "sendmail", name, pid)
     return Ignored("other-program")
 
 
@@ -43,6 +48,7 @@ def _is_postfix(instance: bytes, daemon: bytes) -> bool:
     return instance.startswith(b"postfix") or daemon in _DAEMONS
 
 
+_SENDMAIL: Final = (b"sendmail-", b"sm-mta", b"sm-msp", b"sm-que", b"sm-client", b"sm-accept")
 _DAEMONS: Final = frozenset(
     b"smtpd cleanup qmgr oqmgr nqmgr pickup smtp lmtp local virtual pipe error retry discard bounce defer trace "
     b"postscreen postsuper anvil scache verify flush proxymap tlsmgr tlsproxy dnsblog trivial-rewrite postdrop "

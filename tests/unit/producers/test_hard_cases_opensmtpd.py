@@ -258,7 +258,7 @@ def test_the_name_smtpd_is_two_programs() -> None:
     assert isinstance(theirs, Program)
     assert (ours.mta, ours.instance, theirs.mta, theirs.instance) == ("OPENSMTPD", "smtpd", "POSTFIX", "postfix")
     assert isinstance(program_of(b"smtpd-filter[7]"), Ignored)
-    assert isinstance(program_of(b"sendmail[7]"), Ignored)
+    assert isinstance(program_of(b"opendkim[7]"), Ignored)
 
 
 def test_both_in_one_log() -> None:
