@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from infra.platform.settings import Site, Source
-from producers import events
+from producers import accepted, events
 from producers.events import Client, Delivery
 from producers.identity import message_key
 from producers.lines import Line, LineReader, Tally
 from producers.messages import Messages, bound, parent_of
+from producers.parts import Parts
 from producers.records import NO_CLIENT
 from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
 from schemas.envelope import Envelope
@@ -33,6 +34,7 @@ class Assembler:
         self._readers = {source.name: LineReader(source, year, site.host) for source in sources}
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
+        self._parts = Parts()
 
     @property
     def open_transactions(self) -> int:
@@ -83,7 +85,7 @@ class Assembler:
             if reader.newest_time is not None:
                 tally.captured_through = reader.newest_time - 1  # more lines of that very moment may follow
             out[name] = tally
-        for line in self._messages.waiting():
+        for line in (*self._messages.waiting(), *self._parts.waiting()):
             tally = out.get(line.source_name, Tally())  # a stream that is no longer configured makes no claim
             if tally.captured_through is not None:
                 tally.captured_through = min(tally.captured_through, line.moment.time - 1)
@@ -96,6 +98,7 @@ class Assembler:
             "messages": self._messages.state(),
             "sessions": to_plain(self._sessions),
             "proxied": to_plain(self._proxied),
+            "parts": self._parts.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -108,6 +111,7 @@ class Assembler:
         self._messages.restore(state["messages"])
         self._sessions = from_plain(state["sessions"])
         self._proxied = from_plain(state["proxied"])
+        self._parts.restore(state.get("parts"))
         for name, values in state["readers"].items():
             if name in self._readers:
                 self._readers[name].restore(values)
@@ -251,6 +255,13 @@ class Assembler:
         for number in self._sessions.pop(session, ()):
             self._messages.broken_off(number, line)
 
+    def _part(self, line: Line, event: events.Part) -> None:
+        """Of a line that was cut; when it is whole, what it says."""
+        tally = self._readers[line.source_name].tally
+        whole = self._parts.add(line, event, tally)
+        if whole is not None and (handler := _HANDLERS.get(type(whole[1]))) is not None:
+            handler(self, *whole)
+
     def _take(self) -> list[Envelope]:
         out, self._messages.made = self._messages.made, []
         return out
@@ -270,4 +281,6 @@ _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.Requeued: Assembler._requeued,
     events.Held: Assembler._held,
     events.SessionEnded: Assembler._session_ended,
+    events.Part: Assembler._part,
+    **{kind: accepted.of_messages(act) for kind, act in accepted.HANDLERS.items()},
 }

@@ -57,6 +57,7 @@ class Transaction:
     handed_back: bool = False
     held: bool = False
     ended: bool = False
+    failed: bool = False  # someone will not get it, and no notice of that was seen yet
 
     def flag(self, *names: str) -> None:
         """Add flags, once each."""

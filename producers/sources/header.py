@@ -3,12 +3,16 @@
 Understood: RFC 3164 as syslog daemons write it (`Nov  3 09:08:07 host tag: text`, also with one space or a zero before
 the day, as postlogd does) and RFC 3339 (`2026-11-23T21:46:00.367461+01:00 host tag: text`).
 
+Exim's own file has neither host nor tag (`read_own_form`): the host is what the settings say, else empty, for nothing
+in such a file says it.
+
 A year that is not written is inferred: the latest one with which the time lies at most a day behind the moment of
 reading; or, when the first line's year is given, counted on from there. An hour that a clock change repeats has two
 candidates; the earlier one is taken and the other kept. A time outside of 1970 to 2199 is none: a broken or hostile
 clock must not reach calendars that end at it.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -18,6 +22,7 @@ from schemas.envelope import TimeQuality
 
 _TIME_MIN: Final = 2 * DAY  # in every zone 1970 or later
 _TIME_MAX: Final = from_datetime(datetime(2200, 1, 1, tzinfo=UTC))
+_OWN_FORM: Final = re.compile(rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(\.\d{3})?(?: ([+-]\d{4}))? ")
 _MONTHS: Final = {
     name: number
     for number, name in enumerate(
@@ -56,6 +61,22 @@ class Stamps:
         if found is not None:
             self._last_prefix, self._last = prefix, found
         return found
+
+    def read_own_form(self, line: bytes) -> tuple[Moment, int] | None:
+        """`2026-11-23 21:49:34[.mmm][ +0100] text`, as Exim writes its own file: no host, no tag. As `read`."""
+        found = _OWN_FORM.match(line)
+        if found is None:
+            return None
+        try:
+            local = datetime.fromisoformat((found[1] + (found[2] or b"")).decode("ascii"))
+            offset = datetime.strptime(found[3].decode("ascii"), "%z").tzinfo if found[3] else None
+            if offset is None:
+                moment = self._in_zone(local, "EXACT")
+            else:
+                moment = Moment(from_datetime(local.replace(tzinfo=offset)), "EXACT", None)
+        except (ValueError, OverflowError):
+            return None
+        return (moment, found.end()) if _TIME_MIN <= moment.time < _TIME_MAX else None
 
     def state(self) -> list[int | None]:
         """Year and month reached, for a snapshot."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from producers.events import Event, Ignored
-from producers.sources import postfix
+from producers.sources import exim, postfix
 from schemas.envelope import Mta
 
 Parse = Callable[[bytes, bytes, bytes], Event]
@@ -23,8 +23,11 @@ class Program(NamedTuple):
     pid: bytes
 
 
-SUPPORTED: Final = ("auto", "postfix")
+SUPPORTED: Final = ("auto", "postfix", "exim")
 TAGS_MAX: Final = 20_000  # process ids come and go
+
+
+OWN_FORM: Final = Program("EXIM", exim.parse, "exim", b"exim", b"")  # lines without host and tag
 
 
 def program_of(tag: bytes) -> Program | Ignored:
@@ -33,6 +36,8 @@ def program_of(tag: bytes) -> Program | Ignored:
     instance, slash, daemon = name.rpartition(b"/")
     if slash and instance and _is_postfix(instance, daemon):
         return Program("POSTFIX", postfix.parse, instance.decode("utf-8", "backslashreplace"), daemon, pid)
+    if name.startswith(b"exim") and not slash:
+        return Program("EXIM", exim.parse, name.decode("utf-8", "backslashreplace"), name, pid)
     return Ignored("other-program")
 
 
