@@ -117,7 +117,7 @@ def _not_tried_of(transaction: Transaction, told: Delivery) -> Delivery | None:
 
 def _added(messages: Messages, line: Line, event: events.RecipientAdded) -> None:
     transaction = messages.get(line, event.queue_id)
-    recipient = _with_flags(event.recipient, "ADDED_BY_SERVER", "ADMINISTRATIVE")
+    recipient = _with_flags(event.recipient, "ADDED_BY_SERVER")
     if recipient.text not in transaction.undecided:
         transaction.undecided[recipient.text] = _not_tried(messages, line, transaction, recipient)
     if transaction.recipient_count is not None:
@@ -139,7 +139,6 @@ def _sender_changed(messages: Messages, line: Line, event: events.SenderChanged)
     transaction = messages.get(line, event.queue_id)
     before = transaction.sender.text if transaction.sender else None
     transaction.sender = event.sender._replace(logged=before)
-    transaction.flag("ADMINISTRATIVE")
 
 
 def _frozen(messages: Messages, line: Line, event: events.Frozen) -> None:

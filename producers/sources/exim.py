@@ -162,8 +162,6 @@ def _phrase(queue_id: str, rest: bytes) -> Event:
     for begin, made in _BEGINNINGS:
         if rest.startswith(begin):
             return made(queue_id)
-    if exim_delivery.cut_through(rest):
-        return exim_refusals.cut_through(queue_id, rest)
     return exim_refusals.parse(queue_id, rest) or exim_notes.with_queue_id(rest)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from producers.events import Address, Delivery, Event, Ignored, NotUnderstood, Relay, Routed
-from producers.sources.exim_fields import ADDRESS, DELIVERY, Fields, readings, relay_of
+from producers.sources.exim_fields import ADDRESS, DELIVERY, SAID, Fields, readings, relay_of
 from producers.text import address, decode
 from schemas.envelope import Outcome
 
@@ -24,14 +24,12 @@ _BEGIN: Final = re.compile(rb"(?= (?:[FQPRT]|SRS)=| (?:routing )?defer \(|: )|\Z
 _END: Final = re.compile(rb"\Z")
 _TEXT: Final = re.compile(rb": |\Z")
 _DEFER: Final = re.compile(rb" (?:routing )?defer \((-?\d{1,6})\)")
-_CUT: Final = re.compile(rb" (tmp-reject|reject) from cutthrough after DATA: ?")
 _SMTP_SAID: Final = re.compile(
     rb"(?:SMTP error from remote mail(?:er)?(?: server)?|LMTP error) after "
     rb"(?:(?:pipelined )?(?:RCPT TO|MAIL FROM):<" + ADDRESS + rb">[^:]*|[^:<]*): "
-    rb"(?:host [^\s\[\]]+ \[[0-9A-Fa-f.:]+\](?::\d+)?: )?([245]\d\d)(?:[ -](?:([245]\.\d{1,3}\.\d{1,3})\b)?|\Z)",
+    rb"(?:host ([^\s\[\]]+ \[[0-9A-Fa-f.:]+\](?::\d+)?): )?([245]\d\d)(?:[ -](?:([245]\.\d{1,3}\.\d{1,3})\b)?|\Z)",
     re.DOTALL,
 )
-_SAID: Final = re.compile(rb'"([245]\d\d)(?:[ -](?:([245]\.\d{1,3}\.\d{1,3})\b)?|")')
 _NEXT_IDS: Final = (
     re.compile(rb"\bid=([0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})\b"),
     re.compile(rb"[Qq]ueued as ([0-9A-Za-z]{5,24})\b"),
@@ -78,7 +76,7 @@ def _succeeded(queue_id: str, flag: bytes, acted: Acted, fields: Fields) -> Even
     if flag == b"*>":
         recipient = recipient._replace(flags=(*recipient.flags, "ADMINISTRATIVE"))
     said = fields.get(b"C", b"")
-    code = _SAID.match(said)
+    code = SAID.match(said)
     next_id = next((found[1] for form in _NEXT_IDS if (found := form.search(said))), None)
     session = _LMTP_SESSION.search(said)
     return Routed(
@@ -126,11 +124,13 @@ def _unsuccessful(queue_id: str, rest: bytes, stop: re.Pattern[bytes], *, deferr
         fields = fields | more
     text = rest[end + 2 :]
     code = _SMTP_SAID.match(text)
+    if code is not None and code[1]:  # before 4.87 the host stood in the text
+        fields = {b"H": code[1]} | fields
     recipient, original = _addresses(acted, fields)
     if len(found) > 1 and acted.certain:
         recipient = recipient._replace(flags=(*recipient.flags, "AMBIGUOUS_PARSE"))
     outcome: Outcome = "DEFERRED" if deferred else "BOUNCED"
-    if not deferred and _text_ends(text, _TIMED_OUT) and not (code and code[1].startswith(b"5")):
+    if not deferred and _text_ends(text, _TIMED_OUT) and not (code and code[2].startswith(b"5")):
         outcome = "EXPIRED"
     return Routed(
         Delivery(
@@ -139,8 +139,8 @@ def _unsuccessful(queue_id: str, rest: bytes, stop: re.Pattern[bytes], *, deferr
             original,
             relay_of(fields),
             outcome,
-            code[2].decode() if code and code[2] else None,
-            int(code[1]) if code else None,
+            code[3].decode() if code and code[3] else None,
+            int(code[2]) if code else None,
             None,
             None,
             None,
@@ -164,11 +164,6 @@ def _behind_defer(rest: bytes, at: int) -> tuple[Fields, int]:
 def _text_ends(text: bytes, what: bytes) -> bool:
     """Whether a text ends so; ` DT=` may stand behind it."""
     return re.sub(rb" DT=\d[\d.wdhms]*\Z", b"", text).endswith(what)
-
-
-def cut_through(line: bytes) -> bool:
-    """Whether a line tells how the next hop answered at the end of data while a message was cut through to it."""
-    return _CUT.search(line) is not None
 
 
 def _places(rest: bytes) -> Iterator[int]:

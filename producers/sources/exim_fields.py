@@ -49,6 +49,8 @@ _NEXT: Final = re.compile(rb"(?= (?:id\*?|[A-Z][A-Z0-9a-z]{0,4})=| (?:L[.*-]*|K|
 _HOST_END: Final = re.compile(rb"\[([0-9A-Fa-f.:]+(?:%\w+)?)\](?::(\d{1,5}))?\*?(?=[ :]|\Z)")
 _HOST_BEGIN: Final = re.compile(rb"(?:([^\s\[\]()]+) )?(?:\((.*)\) |DS )?\Z", re.DOTALL)
 _LOCAL_HOST: Final = re.compile(rb"[^\s\[\]()]+(?= |\Z)")
+# The reply that `C=` quotes begins so: code, enhanced code.
+SAID: Final = re.compile(rb'"([245]\d\d)(?:[ -](?:([245]\.\d{1,3}\.\d{1,3})\b)?|")')
 
 Fields = dict[bytes, bytes]
 
@@ -189,8 +191,8 @@ def relay_of(fields: Fields) -> Relay:
         name, _, ip, port = host_of(fields[b"H"])
         host = decode(name)[0] if name else None
         if ip is not None:
-            shown = fields[b"H"].rstrip(b"*").replace(b" [", b"[").decode("utf-8", "backslashreplace")
-            return Relay(shown, host, ip, port, "NEXT_HOP")
+            place = fields[b"H"][fields[b"H"].rfind(b"[") :].rstrip(b"*").decode("ascii", "replace")
+            return Relay(f"{host or ''}{place}", host, ip, port, "NEXT_HOP")
     return Relay("", None, None, None, "NOT_CONNECTED")
 
 

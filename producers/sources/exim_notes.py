@@ -79,6 +79,9 @@ _WITH_QUEUE_ID: Final[tuple[tuple[bytes, str], ...]] = (
     (b"SMTP timeout ", "exim-attempt"),
     (b"remote host ", "exim-attempt"),
     (b"no host name found ", "exim-lookup"),
+    (b"no IP address found ", "exim-lookup"),
+    (b"host lookup ", "exim-lookup"),
+    (b"all hosts for ", "exim-attempt"),
     (b"TLS ", "exim-tls"),
     (b"TLS: ", "exim-tls"),
     (b"SMTP connection ", "exim-connection"),
@@ -117,6 +120,8 @@ def with_queue_id(rest: bytes) -> Event:
             return Ignored(rule)
     if _OUTPUT.match(rest):
         return Ignored("exim-output")
+    if rest.endswith(b": error ignored"):
+        return Ignored("exim-note")  # nobody is to be told of a failure, which has a line of its own
     if _ATTEMPT.match(rest):
         return Ignored("exim-attempt")
     return NotUnderstood("exim-queue-id-talk")

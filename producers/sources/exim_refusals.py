@@ -14,7 +14,7 @@ import re
 from typing import Final
 
 from producers.events import Address, Event, Ignored, NotUnderstood, Refusal
-from producers.sources.exim_fields import ADDRESS, REFUSAL, Fields, bracketed, client_of, host_of, readings
+from producers.sources.exim_fields import ADDRESS, DELIVERY, REFUSAL, SAID, Fields, bracketed, client_of, host_of, readings
 from producers.text import address, scan_address
 from schemas.envelope import Outcome
 
@@ -28,6 +28,11 @@ _OTHER: Final = re.compile(
     rb" +(?:Warning: |sender verify |incomplete transaction |sender rejected|"
     rb"(?:temporarily )?rejected (?:VRFY|EXPN|ETRN|AUTH|STARTTLS|QUIT|NOTQUIT|HELP)\b|[a-z])"
 )
+_CUT: Final = re.compile(
+    rb" (" + ADDRESS + rb")(?: <" + ADDRESS + rb">)? F=<(" + ADDRESS + rb")>(?: P=<" + ADDRESS + rb">)? "
+    rb"(rejected after DATA:|tmp-reject from cutthrough after DATA:)"
+)
+_LINE_END: Final = re.compile(rb"\Z")
 _SIZE: Final = re.compile(
     rb"(?:rejected (?:from |MAIL FROM:)|unqualified (?:sender|(recipient)) rejected: )<(" + ADDRESS + rb")>"
 )
@@ -48,6 +53,9 @@ def parse(queue_id: str, text: bytes) -> Event | None:
     ways = readings(line, 0, _STOP, REFUSAL)
     if ways:
         return _refused(queue_id, line, ways[0].fields, ways[0].end, doubtful=len(ways) > 1)
+    ways = readings(line, 0, _CUT, REFUSAL)
+    if ways:
+        return _cut_through(queue_id, line, ways[0].fields, ways[0].end)
     if readings(line, 0, _OTHER, REFUSAL):
         return Ignored("exim-client")
     return None
@@ -128,6 +136,24 @@ def _by_size(queue_id: str, text: bytes) -> Event:
     return Refusal(queue_id, client_of(ways[0].fields), sender, recipient, "REFUSED", None, None, bool(queue_id), flags)
 
 
-def cut_through(_queue_id: str, _line: bytes) -> Event:
-    """The next hop's answer at the end of data; what the client is told is logged in lines of their own."""
-    return Ignored("exim-cut-through")
+def _cut_through(queue_id: str, line: bytes, fields: Fields, at: int) -> Event:
+    """`ADDRESS F=<SENDER> rejected after DATA: FIELDS`: the next hop refused what was cut through to it.
+
+    What it put off (`tmp-reject`) stays in the queue, or is put off to the client, too (defer=pass): no line says which.
+    """
+    found = _CUT.match(line, at)
+    assert found is not None
+    if found[3] != b"rejected after DATA:":
+        return Ignored("exim-cut-through")
+    ways = readings(line, found.end(), _LINE_END, DELIVERY)
+    said = SAID.match(ways[0].fields.get(b"C", b"")) if ways else None
+    return Refusal(
+        queue_id,
+        client_of(fields),
+        address(found[2]),
+        address(found[1]),
+        "REFUSED",
+        said[2].decode() if said and said[2] else None,
+        int(said[1]) if said else None,
+        False,
+    )
