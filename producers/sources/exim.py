@@ -16,7 +16,6 @@ from producers.events import (
     Event,
     Frozen,
     GivenUp,
-    Ignored,
     NotUnderstood,
     Part,
     RecipientAdded,
@@ -29,8 +28,8 @@ from producers.sources import exim_delivery, exim_notes, exim_refusals
 from producers.sources.exim_fields import ADDRESS, ARRIVAL, Reading, client_of, host_of, readings
 from producers.text import address, bounded, decode
 
-LINE_BYTES_CUT: Final = 7900  # Exim leaves out recipients that do not fit into its line
-PARTS_MAX: Final = 999
+LINE_BYTES_CUT: Final = 7900  # Exim leaves out recipients that do not fit into its line ...
+LINE_BYTES_MAX: Final = 16 * 1024  # ... which it cuts at 8 KiB
 _ID: Final = re.compile(rb"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})) ")
 _OWN_HEADER: Final = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})? ")
 _PID: Final = re.compile(rb"\[\d{1,10}\] ")
@@ -52,6 +51,8 @@ def parse(_daemon: bytes, pid: bytes, text: bytes) -> Event:
         if not 1 <= number <= of:
             return NotUnderstood("exim-part")
         return Part(pid.decode("ascii", "replace"), number, of, text[part.end() :], part[2] == b"\\")
+    if len(text) > LINE_BYTES_MAX:
+        return NotUnderstood("exim-too-long")
     own = _OWN_HEADER.match(text)
     if own is not None:
         text = text[own.end() :]
@@ -163,6 +164,3 @@ def _phrase(queue_id: str, rest: bytes) -> Event:
         if rest.startswith(begin):
             return made(queue_id)
     return exim_refusals.parse(queue_id, rest) or exim_notes.with_queue_id(rest)
-
-
-__all__ = ["PARTS_MAX", "Ignored", "parse"]

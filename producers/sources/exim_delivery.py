@@ -14,7 +14,7 @@ from producers.sources.exim_fields import ADDRESS, DELIVERY, SAID, Fields, readi
 from producers.text import address, decode
 from schemas.envelope import Outcome
 
-CANDIDATES_MAX: Final = 32
+CANDIDATES_MAX: Final = 512
 _RETRY_BASE: Final = -51  # error numbers of attempts that were not made, and below
 _TOP: Final = re.compile(rb"(?:\A| )<(" + ADDRESS + rb")>\Z", re.DOTALL)
 _PARENT: Final = rb'(?>"(?:[^"\\]|\\.)*"|[^\s<>"(),]++)*+'
@@ -56,7 +56,7 @@ def success(queue_id: str, flag: bytes, rest: bytes) -> Event:
         if acted is None:
             continue
         found = readings(rest, at, _END, DELIVERY)
-        if not found:
+        if not found or not (b"R" in found[0].fields or b"T" in found[0].fields):
             continue
         fields = found[0].fields
         if acted.final.startswith(b">"):

@@ -8,6 +8,7 @@ kind of line.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 from producers.events import Address, Client, Relay
@@ -30,11 +31,14 @@ _VALUES: Final = {
         (b"id id*", rb"(?:" + _QUOTED + rb"|\[[^\s\[\]]*\]|[^\s\"<>])+(?=[ ]|\Z)"),
         (b"I PRX", _PLACE),
         (b"X CV SNI Q DKIM", _TOKEN),
+        # Where mail goes to: no stranger's name stands in it. A local transport may log a name alone.
+        (b"H", rb"[^\s\[\]()]+ (?:DS )?\[[0-9A-Fa-f.:]+(?:%\w+)?\](?::\d{1,5})?\*?(?=[ :]|\Z)|[^\s\[\]()]+(?= |\Z)"),
     )
     for name in names.split()
 }
+_CLOSED: Final = {name: form for name, form in _VALUES.items() if name != b"H"}
 # At an arrival `P` is the protocol and `T` the subject; `R` is the message that a notice tells of.
-_ARRIVAL_VALUES: Final = _VALUES | {
+_ARRIVAL_VALUES: Final = _CLOSED | {
     b"P": re.compile(rb"[\w.+-]+"),
     b"T": re.compile(_QUOTED, re.DOTALL),
     b"R": re.compile(rb"[0-9A-Za-z-]+"),
@@ -48,7 +52,7 @@ _WORD: Final = re.compile(rb" (?:L[.*-]*|K|PRDR|ARC|DS|TFO\*?|L\*)(?=:? |:?\Z)")
 _NEXT: Final = re.compile(rb"(?= (?:id\*?|[A-Z][A-Z0-9a-z]{0,4})=| (?:L[.*-]*|K|PRDR|ARC|DS|TFO\*?) )")
 _HOST_END: Final = re.compile(rb"\[([0-9A-Fa-f.:]+(?:%\w+)?)\](?::(\d{1,5}))?\*?(?=[ :]|\Z)")
 _HOST_BEGIN: Final = re.compile(rb"(?:([^\s\[\]()]+) )?(?:\((.*)\) |DS )?\Z", re.DOTALL)
-_LOCAL_HOST: Final = re.compile(rb"[^\s\[\]()]+(?= |\Z)")
+_HOST_NAME: Final = re.compile(rb"(?:[^\s\[\]()]+ )?")
 # The reply that `C=` quotes begins so: code, enhanced code.
 SAID: Final = re.compile(rb'"([245]\d\d)(?:[ -](?:([245]\.\d{1,3}\.\d{1,3})\b)?|")')
 
@@ -92,7 +96,7 @@ def _read(text: bytes, at: int, stop: re.Pattern[bytes], forms: Forms, seen: fro
         if named is None or named[1] in fields or named[1] in seen:
             return
         name, at = named[1], named.end()
-        if name in _FREE:
+        if name in _FREE and name not in forms:
             known = seen | fields.keys() | {name}
             for end in _FREE[name](text, at, stop):
                 for rest in _read(text, end, stop, forms, known):
@@ -108,22 +112,24 @@ def _read(text: bytes, at: int, stop: re.Pattern[bytes], forms: Forms, seen: fro
 
 def _host_ends(text: bytes, at: int, _stop: re.Pattern[bytes]) -> list[int]:
     """Where `name (helo) [address]:port` may end; each part but the address may be missing."""
+    named = _HOST_NAME.match(text, at)
+    assert named is not None
+    helo = text.startswith(b"(", named.end())
     ends = []
     for found in _HOST_END.finditer(text, at):
-        if _HOST_BEGIN.match(text[at : found.start()]) and ip_address(found[1]) is not None:
+        begin = found.start()
+        if begin in (at, named.end()) or (helo and text.endswith(b") ", named.end() + 1, begin)):
             ends.append(found.end())
-            if len(ends) > PLACES_MAX:
-                return []
-    if not ends and (local := _LOCAL_HOST.match(text, at)) is not None:
-        ends.append(local.end())
-    return ends
+    if len(ends) > PLACES_MAX:  # a name that was made for it: the true end is among the first or among the last
+        ends = ends[: PLACES_MAX // 2] + ends[-PLACES_MAX // 2 :]
+    return [end for end in ends if host_of(text[at:end])[2] is not None]
 
 
 def _free_ends(text: bytes, at: int, stop: re.Pattern[bytes]) -> list[int]:
     """Where a free value may end: before what looks like a field, or at the caller's mark."""
-    ends = [found.start() for found in _NEXT.finditer(text, at)]
+    ends = [found.start() for found in islice(_NEXT.finditer(text, at), PLACES_MAX)]
     ends += [end for end in _blanks(text, at) if stop.match(text, end)]
-    return sorted(set(ends)) if len(ends) <= PLACES_MAX else []
+    return sorted(set(ends))
 
 
 def _blanks(text: bytes, at: int) -> Iterator[int]:

@@ -14,14 +14,25 @@ import re
 from typing import Final
 
 from producers.events import Address, Event, Ignored, NotUnderstood, Refusal
-from producers.sources.exim_fields import ADDRESS, DELIVERY, REFUSAL, SAID, Fields, bracketed, client_of, host_of, readings
+from producers.sources.exim_fields import (
+    ADDRESS,
+    DELIVERY,
+    REFUSAL,
+    SAID,
+    Fields,
+    bracketed,
+    client_of,
+    host_of,
+    readings,
+)
 from producers.text import address, scan_address
 from schemas.envelope import Outcome
 
+_INSIDE: Final = rb'(?>"(?:[^"\\]|\\.)*+"|[^">]++)*+'
 _STOP: Final = re.compile(
     rb" +(?:(temporarily )?rejected (RCPT|MAIL|DATA|BDAT|after DATA PRDR|after DATA|EHLO or HELO|"
     rb"during MIME ACL checks|connection in \"connect\" ACL|by local_scan\(\)|by non-SMTP ACL)|"
-    rb"(RCPT) (?=.*: discarded by ))"
+    rb"(RCPT) (?=<" + _INSIDE + rb">: discarded by |[^\s<]++: discarded by ))"
 )
 _DISCARDED: Final = re.compile(rb": discarded by (?:RCPT|MAIL) ACL(?:: |\Z)")
 _OTHER: Final = re.compile(
@@ -139,7 +150,7 @@ def _by_size(queue_id: str, text: bytes) -> Event:
 def _cut_through(queue_id: str, line: bytes, fields: Fields, at: int) -> Event:
     """`ADDRESS F=<SENDER> rejected after DATA: FIELDS`: the next hop refused what was cut through to it.
 
-    What it put off (`tmp-reject`) stays in the queue, or is put off to the client, too (defer=pass): no line says which.
+    What it put off (`tmp-reject`) stays in the queue, or is put off to the client (defer=pass): no line says which.
     """
     found = _CUT.match(line, at)
     assert found is not None

@@ -16,7 +16,9 @@ def log(*lines: str, queue_id: str = ID) -> bytes:
     """Lines; one that begins with a flag or a phrase of a message gets the id before it."""
     out = []
     for number, line in enumerate(lines):
-        text = f"{queue_id} {line}" if re.match(r"[<=>*(-]{2} |Completed|[a-z]+ (?:by|address)|recipient", line) else line
+        text = (
+            f"{queue_id} {line}" if re.match(r"[<=>*(-]{2} |Completed|[a-z]+ (?:by|address)|recipient", line) else line
+        )
         out.append(f"2026-11-24 09:{number // 60:02d}:{number % 60:02d} {text}\n")
     return "".join(out).encode()
 

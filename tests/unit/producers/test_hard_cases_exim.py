@@ -119,7 +119,10 @@ def test_case_70_removed_added_and_another_sender() -> None:
             "Completed",
         )
     )
-    assert [(record["sender"], record["sender_logged"]) for record in changed] == [("s@x", None), *[("new@x", "s@x")] * 2]
+    assert [(record["sender"], record["sender_logged"]) for record in changed] == [
+        ("s@x", None),
+        *[("new@x", "s@x")] * 2,
+    ]
     assert changed[2]["flags"] == ["ADDED_BY_SERVER"]
     assert [record["recipient_count"] for record in changed] == [3, 3, 3]
 
@@ -262,7 +265,7 @@ def test_the_headers_behind_a_refusal_in_syslog_are_let_go() -> None:
 
 
 def test_the_same_records_however_the_lines_are_cut_into_chunks() -> None:
-    lines = message(sent("a@b.example"), '** c@d.example: Unrouteable address').splitlines(keepends=True)
+    lines = message(sent("a@b.example"), "** c@d.example: Unrouteable address").splitlines(keepends=True)
     whole = read(b"".join(lines))
     assembler = Assembler(SITE, [SOURCE])
     records = []
