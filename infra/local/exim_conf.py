@@ -105,7 +105,7 @@ acl_rcpt:
         local_parts = busy
   deny message = 550 5.7.1 F=<ceo@example.org> rejected RCPT <spy@example.org>: this text lies
        local_parts = refusedhere
-  warn local_parts = through
+  warn local_parts = through : unwanted
        control = cutthrough_delivery
   warn local_parts = fake
        control = fakereject/550 but it was taken
@@ -153,6 +153,13 @@ to_second_hop:
   route_list = * 127.0.0.1 byname
   self = send
   transport = to_second
+
+nobody_answers:
+  driver = manualroute
+  domains = down.example.net
+  route_list = * 127.0.0.1 byname
+  self = send
+  transport = to_closed_port
 
 remote:
   driver = manualroute
@@ -203,6 +210,12 @@ to_relay:
 to_second:
   driver = smtp
   port = {second_port}
+  allow_localhost
+  hosts_try_fastopen =
+
+to_closed_port:
+  driver = smtp
+  port = 1
   allow_localhost
   hosts_try_fastopen =
 

@@ -30,9 +30,11 @@ from producers.text import address, bounded, decode
 
 LINE_BYTES_CUT: Final = 7900  # Exim leaves out recipients that do not fit into its line ...
 LINE_BYTES_MAX: Final = 16 * 1024  # ... which it cuts at 8 KiB
-_ID: Final = re.compile(rb"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})) ")
-_OWN_HEADER: Final = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})? ")
-_PID: Final = re.compile(rb"\[\d{1,10}\] ")
+# Its own header, which a syslog line may hold once more; process id; message id. Each may be missing.
+_BEGIN: Final = re.compile(
+    rb"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})? )?(?:\[\d{1,10}\] )?"
+    rb"(?:([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})) )?"
+)
 _PART: Final = re.compile(rb"\[(\d{1,3})([/\\])(\d{1,3})\] ")
 _SENDER: Final = re.compile(rb"<>|" + ADDRESS, re.DOTALL)
 _ARRIVAL_END: Final = re.compile(
@@ -45,24 +47,19 @@ _TOLD: Final = (b"RCPT", b"MAIL")  # ACLs that log each recipient that they disc
 
 def parse(_daemon: bytes, pid: bytes, text: bytes) -> Event:
     """The event of one line. `pid` and `text`: what a syslog header says; or of Exim's own, what follows the time."""
-    part = _PART.match(text)
-    if part is not None:
+    if text.startswith(b"[") and (part := _PART.match(text)) is not None:
         number, of = int(part[1]), int(part[3])
         if not 1 <= number <= of:
             return NotUnderstood("exim-part")
         return Part(pid.decode("ascii", "replace"), number, of, text[part.end() :], part[2] == b"\\")
     if len(text) > LINE_BYTES_MAX:
         return NotUnderstood("exim-too-long")
-    own = _OWN_HEADER.match(text)
-    if own is not None:
-        text = text[own.end() :]
-    process = _PID.match(text)
-    if process is not None:
-        text = text[process.end() :]
-    identified = _ID.match(text)
-    if identified is None:
-        return exim_refusals.parse("", text) or exim_notes.parse(text)
-    queue_id, rest = identified[1].decode("ascii"), text[identified.end() :]
+    begin = _BEGIN.match(text)
+    assert begin is not None
+    rest = text[begin.end() :]
+    if begin[1] is None:
+        return exim_refusals.parse("", rest) or exim_notes.parse(rest)
+    queue_id = begin[1].decode("ascii")
     handler = _FLAGS.get(rest[:3])
     if handler is not None:
         return handler(queue_id, rest)

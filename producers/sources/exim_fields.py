@@ -85,25 +85,26 @@ def readings(text: bytes, at: int, stop: re.Pattern[bytes], forms: Forms) -> lis
 def _read(text: bytes, at: int, stop: re.Pattern[bytes], forms: Forms, seen: frozenset[bytes]) -> Iterator[Reading]:
     fields: Fields = {}
     while True:
-        if stop.match(text, at):
-            yield Reading(fields, at)
-            return
-        word = _WORD.match(text, at)
-        if word is not None:
+        named = _NAME.match(text, at)
+        if named is None or not (named[1] in forms or named[1] in _FREE):
+            if stop.match(text, at):
+                yield Reading(fields, at)
+                return
+            word = _WORD.match(text, at)
+            if word is None:
+                return
             at = word.end()
             continue
-        named = _NAME.match(text, at)
-        if named is None or named[1] in fields or named[1] in seen:
-            return
         name, at = named[1], named.end()
+        if name in fields or name in seen:
+            return
         if name in _FREE and name not in forms:
             known = seen | fields.keys() | {name}
             for end in _FREE[name](text, at, stop):
                 for rest in _read(text, end, stop, forms, known):
                     yield Reading(fields | {name: text[at:end]} | rest.fields, rest.end)
             return
-        form = forms.get(name)
-        value = form.match(text, at) if form is not None else None
+        value = forms[name].match(text, at)
         if value is None:
             return
         fields[name] = value[0]

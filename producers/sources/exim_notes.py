@@ -103,9 +103,21 @@ _OUTPUT: Final = re.compile(rb"<[^\n]*>: [\w.-]+ transport output: ")
 _ATTEMPT: Final = re.compile(rb"[^\s\[\]]+ \[[0-9A-Fa-f.:]+\](?::\d+)?:? ")
 
 
+def _by_first_byte(rules: tuple[tuple[bytes, str], ...]) -> dict[bytes, list[tuple[bytes, str]]]:
+    """Rules by the first byte of what they begin with, each list in the order of the table."""
+    out: dict[bytes, list[tuple[bytes, str]]] = {}
+    for beginning, rule in rules:
+        out.setdefault(beginning[:1], []).append((beginning, rule))
+    return out
+
+
+_BY_BYTE: Final = _by_first_byte(_RULES)
+_BY_BYTE_WITH_QUEUE_ID: Final = _by_first_byte(_WITH_QUEUE_ID)
+
+
 def parse(text: bytes) -> Event:
     """A line without a message id."""
-    for beginning, rule in _RULES:
+    for beginning, rule in _BY_BYTE.get(text[:1], ()):
         if text.startswith(beginning):
             return Ignored(rule)
     if _AUTHENTICATOR.match(text):
@@ -115,7 +127,7 @@ def parse(text: bytes) -> Event:
 
 def with_queue_id(rest: bytes) -> Event:
     """Text behind a message id that is no fact."""
-    for beginning, rule in _WITH_QUEUE_ID:
+    for beginning, rule in _BY_BYTE_WITH_QUEUE_ID.get(rest[:1], ()):
         if rest.startswith(beginning):
             return Ignored(rule)
     if _OUTPUT.match(rest):

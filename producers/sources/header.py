@@ -49,6 +49,8 @@ class Stamps:
         self._month = 0
         self._last_prefix = b""
         self._last: tuple[Moment, int] | None = None
+        self._own_second: tuple[bytes, bytes | None] = (b"", None)
+        self._own_moment = Moment(0, "EXACT", None)
 
     def read(self, line: bytes, reference_time: int) -> tuple[Moment, int] | None:
         """The stamp at the line's beginning and the index behind the blank that follows it; None = no known header."""
@@ -67,16 +69,25 @@ class Stamps:
         found = _OWN_FORM.match(line)
         if found is None:
             return None
-        try:
-            local = datetime.fromisoformat((found[1] + (found[2] or b"")).decode("ascii"))
-            offset = datetime.strptime(found[3].decode("ascii"), "%z").tzinfo if found[3] else None
-            if offset is None:
-                moment = self._in_zone(local, "EXACT")
-            else:
-                moment = Moment(from_datetime(local.replace(tzinfo=offset)), "EXACT", None)
-        except (ValueError, OverflowError):
+        if (found[1], found[3]) != self._own_second:
+            try:
+                local = datetime.fromisoformat(found[1].decode("ascii"))
+                if found[3]:
+                    offset = datetime.strptime(found[3].decode("ascii"), "%z").tzinfo
+                    self._own_moment = Moment(from_datetime(local.replace(tzinfo=offset)), "EXACT", None)
+                else:
+                    self._own_moment = self._in_zone(local, "EXACT")
+            except (ValueError, OverflowError):
+                return None
+            self._own_second = (found[1], found[3])
+        moment = self._own_moment
+        if not _TIME_MIN <= moment.time < _TIME_MAX:
             return None
-        return (moment, found.end()) if _TIME_MIN <= moment.time < _TIME_MAX else None
+        if found[2]:
+            more = int(found[2][1:]) * 1000
+            other = None if moment.alternative is None else moment.alternative + more
+            moment = Moment(moment.time + more, moment.quality, other)
+        return moment, found.end()
 
     def state(self) -> list[int | None]:
         """Year and month reached, for a snapshot."""
@@ -160,7 +171,8 @@ class Stamps:
 
 def line_time(line: bytes, zone: str, reference_time: int) -> int | None:
     """Time of one line, microseconds; None when it has no known header."""
-    found = Stamps(ZoneInfo(zone)).read(line, reference_time)
+    stamps = Stamps(ZoneInfo(zone))
+    found = stamps.read(line, reference_time) or stamps.read_own_form(line)
     return found[0].time if found else None
 
 

@@ -73,6 +73,16 @@ def an_alias_that_defers(run: Run) -> None:
     _notice(run, "BOUNCE", "bob@example.org")
 
 
+def removed_while_nobody_answers(run: Run) -> None:
+    mid = run.new_id()
+    queue_id = run.taken(S, ["x@down.example.net", "carol@example.org"], mid)
+    run.expect("DELIVERED", S, "carol@example.org", message_id=mid)
+    run.stored("carol")
+    _until(run, queue_id, b"Connection refused")
+    run.by_hand("-Mrm", queue_id)
+    run.expect("DELETED", S, "x@down.example.net", message_id=mid)
+
+
 def frozen_and_thawed(run: Run) -> None:
     mid = run.new_id()
     queue_id = run.taken(S, ["freezing@example.org"], mid)
@@ -195,17 +205,17 @@ def _notice(run: Run, kind: str, recipient: str) -> None:
     run.stored(recipient.partition("@")[0])
 
 
-def _until(run: Run, queue_id: str) -> None:
+def _until(run: Run, queue_id: str, word: bytes = b"Frozen") -> None:
     """Until Exim has tried it and keeps it."""
     log = run.mta.root / "var" / "spool" / "exim4" / "msglog" / queue_id
     for _ in range(100):
-        if log.exists() and b"Frozen" in log.read_bytes():
+        if log.exists() and word in log.read_bytes():
             return
         time.sleep(0.1)
 
 
 SCENARIOS = (
     a_bounce_to_a_mailbox, a_bounce_that_is_sent_on, a_bounce_that_bounces, no_bounce_for_no_sender, an_alias_that_defers,
-    frozen_and_thawed, frozen_and_removed, recipients_by_hand, all_marked_by_hand, sender_by_hand, given_up_by_hand,
+    removed_while_nobody_answers, frozen_and_thawed, frozen_and_removed, recipients_by_hand, all_marked_by_hand, sender_by_hand, given_up_by_hand,
     not_to_a_mailbox, an_automatic_reply, a_delivery_notice, handed_in_here, given_up_after_a_while,
 )  # fmt: skip

@@ -268,6 +268,22 @@ def cut_through(run: Run) -> None:
     run.expect("SENT", S, "through@example.net", message_id=mid)
 
 
+def cut_through_and_refused(run: Run) -> None:
+    """What the sink refuses at the end of data is refused to the client."""
+    told = run.hand_in(S, ["unwanted@example.net"], message(run.new_id()))
+    assert told[2] == 554
+    run.expect("REFUSED", S, "unwanted@example.net", event="REFUSAL")
+
+
+def domains_in_capitals(run: Run) -> None:
+    """Exim logs such an address also as it is, beside one in lower case."""
+    for recipient, outcome in (("alice@EXAMPLE.ORG", "DELIVERED"), ("Dave@EXAMPLE.NET", "SENT")):
+        mid = run.new_id()
+        run.taken(S, [recipient], mid)
+        run.expect(outcome, S, recipient, message_id=mid)
+    run.stored("alice")
+
+
 def two_hops(run: Run) -> None:
     """Through Exim's second port, as through another server: two records, joined by the id that it told."""
     mid = run.new_id()
@@ -295,5 +311,6 @@ SCENARIOS = (
     stored_here, several_recipients, an_alias, a_list_with_a_stranger, aliases_of_aliases, a_black_hole, no_sender,
     odd_addresses, refused_recipients, a_refused_sender, refused_before_data, refused_at_data, discarded_at_data,
     discarded_recipients, taken_but_told_otherwise, names_of_clients, message_ids, several_in_one_connection,
-    broken_off, too_big, over_ipv6, authenticated, encrypted, cut_through, two_hops, many_recipients,
+    broken_off, too_big, over_ipv6, authenticated, encrypted, cut_through, cut_through_and_refused,
+    domains_in_capitals, two_hops, many_recipients,
 )  # fmt: skip

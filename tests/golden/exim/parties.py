@@ -50,7 +50,9 @@ class LyingSink(Sink):
         return await super().handle_RCPT(server, session, envelope, address, options)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        """Remember the envelope; content is dropped."""
+        """Remember the envelope; content is dropped. Mail for `unwanted@...` is refused only now."""
+        if any(recipient.startswith("unwanted@") for recipient in envelope.rcpt_tos):
+            return '554 5.7.1 "R=a T=b H=evil [6.6.6.6] C="250 OK id=1aaaaa-0000aa-00'
         reply = await super().handle_DATA(server, session, envelope)
         queue_id = reply.rpartition(" ")[2]
         sender = envelope.mail_from or ""

@@ -133,10 +133,10 @@ class Run:
         """Hold what was expected against sink and mailboxes; take the sink's queue ids into the truth."""
         took: dict[tuple[str, str], list[str]] = {}
         for sender, recipient, queue_id in self.sink.took:
-            took.setdefault((sender.strip("<>"), recipient), []).append(queue_id)
+            took.setdefault((sender.strip("<>"), recipient.lower()), []).append(queue_id)
         for number, entry in enumerate(self.truth):
             if entry.outcome == "SENT" and number not in self._hops:
-                ids = took.get((entry.sender or "", entry.recipient or ""))
+                ids = took.get((entry.sender or "", (entry.recipient or "").lower()))
                 if not ids:
                     raise LocalEngineError(f"The sink did not take {entry}.", "The scenario and the sink do not agree.")
                 self.truth[number] = entry._replace(next_queue_id=ids.pop(0))

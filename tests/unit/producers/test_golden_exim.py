@@ -2,9 +2,14 @@
 
 import json
 from collections import Counter
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 
+from producers.cli import producer
+from producers.sources.header import line_time
 from schemas.envelope import FIELDS
 from tests.golden.exim import make_expected as golden
 from tests.golden.exim import run
@@ -94,6 +99,27 @@ def test_without_a_host_of_the_settings_the_file_has_none() -> None:
 
 def test_times_are_those_of_the_zone_in_the_line_or_of_the_settings() -> None:
     for logging in golden.LOGGINGS:
-        first = golden.objects(logging)[0]
-        assert first["event_time"].startswith("2026-11-25T15:5")
+        line = (golden.HERE / f"{logging}.log").read_text(encoding="utf-8").partition("\n")[0]
+        written = datetime.fromisoformat(line[line.index("2026-") :][:19]).replace(tzinfo=ZoneInfo("Asia/Shanghai"))
+        first = golden.envelopes(logging)[0]
+        assert 0 <= first["event_time"] / 10**6 - written.timestamp() < 60
         assert first["time_quality"] == "EXACT"
+
+
+@pytest.mark.parametrize("mta", ["exim", "auto"])
+@pytest.mark.parametrize("logging", golden.LOGGINGS)
+def test_the_command_reads_such_files(mta: str, logging: str) -> None:
+    arguments = ["replay", "--mta", mta, "--time-zone", "Asia/Shanghai", "--host", "mx1.example.org", "--year", "2026"]
+    result = CliRunner().invoke(producer, [*arguments, str(golden.HERE / f"{logging}.log")])
+    assert result.exit_code == 0
+    printed = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(printed) == len(golden.objects(logging))
+    assert {record["host"] for record in printed} == {"mx1.example.org"}
+    assert json.loads(result.stderr.splitlines()[-1])["lines_not_understood"] == 0
+
+
+def test_files_of_exim_given_together_are_put_in_order_by_their_first_line() -> None:
+    line = (golden.HERE / "all.log").read_bytes().partition(b"\n")[0]
+    assert line_time(line, "UTC", 0) == line_time(line, "Asia/Shanghai", 0)  # the line says its zone
+    line = (golden.HERE / "default.log").read_bytes().partition(b"\n")[0]
+    assert line_time(line, "UTC", 0) == (line_time(line, "Asia/Shanghai", 0) or 0) + 8 * 3600 * 10**6
