@@ -38,7 +38,7 @@ _BEGIN: Final = re.compile(
 _PART: Final = re.compile(rb"\[(\d{1,3})([/\\])(\d{1,3})\] ")
 _SENDER: Final = re.compile(rb"<>|" + ADDRESS, re.DOTALL)
 _ARRIVAL_END: Final = re.compile(
-    rb"(?: from <" + ADDRESS + rb">)?(?: for((?: (?=[^\s])" + ADDRESS + rb")+))?\Z", re.DOTALL
+    rb"(?: from <(" + ADDRESS + rb")>)?(?: for((?: (?=[^\s])" + ADDRESS + rb")+))?\Z", re.DOTALL
 )
 _ONE_ADDRESS: Final = re.compile(rb" (?=[^\s])(" + ADDRESS + rb")", re.DOTALL)
 _BLACKHOLE: Final = re.compile(rb"blackhole(?: \((\w+) ACL discarded recipients\)|(?: .*)?)", re.DOTALL)
@@ -83,16 +83,19 @@ def _arrived(queue_id: str, rest: bytes) -> Event:
         return NotUnderstood("exim-arrival")
     fields, end = ways[-1]
     named = _ARRIVAL_END.match(rest, end)
-    recipients = named[1] if named else None
+    recipients = named[2] if named else None
     message_id, invalid = decode(fields.get(b"id", fields.get(b"id*", b"")))
     flags: tuple[str, ...] = ("AMBIGUOUS_PARSE",) if len(ways) > 1 else ()
     if recipients and len(rest) > LINE_BYTES_CUT:
         flags = (*flags, "RECIPIENTS_INCOMPLETE")
     parent = fields.get(b"R")
+    accepted = address(b"" if sender[0] == b"<>" else sender[0])
+    if named and named[1] is not None and named[1] != (b"" if sender[0] == b"<>" else sender[0]):
+        accepted = accepted._replace(logged=decode(named[1])[0])  # what MAIL said, before it was rewritten here
     return Accepted(
         queue_id,
         client_of(fields),
-        address(b"" if sender[0] == b"<>" else sender[0]),
+        accepted,
         tuple(address(one) for one in _ONE_ADDRESS.findall(recipients or b"")),
         message_id or None,
         bounded(fields[b"S"], 2**63 - 1),

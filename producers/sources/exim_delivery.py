@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from producers.events import Address, Delivery, Event, Ignored, NotUnderstood, Relay, Routed
+from producers.events import Address, Delivery, Event, NotUnderstood, Relay, Routed
 from producers.sources.exim_fields import ADDRESS, DELIVERY, SAID, Fields, readings, relay_of
 from producers.text import address, decode
 from schemas.envelope import Outcome
@@ -59,8 +59,6 @@ def success(queue_id: str, flag: bytes, rest: bytes) -> Event:
         if not found or not (b"R" in found[0].fields or b"T" in found[0].fields):
             continue
         fields = found[0].fields
-        if acted.final.startswith(b">"):
-            return Ignored("exim-automatic-reply")  # the reply is a message of its own, with lines of its own
         return _succeeded(queue_id, flag, acted, fields)
     return NotUnderstood("exim-delivery")
 
@@ -73,6 +71,8 @@ def _succeeded(queue_id: str, flag: bytes, acted: Acted, fields: Fields) -> Even
         outcome, relay = "DISCARDED", Relay("", None, None, None, "NOT_CONNECTED")
     elif relay.ip is None:
         outcome, relay = "DELIVERED", relay._replace(ip_origin="LOCAL_DELIVERY")
+    if acted.final.startswith(b">"):  # answered: the reply is a message of its own, made from this one
+        recipient = recipient._replace(flags=(*recipient.flags, "EXPANDED"))
     if flag == b"*>":
         recipient = recipient._replace(flags=(*recipient.flags, "ADMINISTRATIVE"))
     said = fields.get(b"C", b"")

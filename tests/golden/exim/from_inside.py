@@ -162,10 +162,11 @@ def not_to_a_mailbox(run: Run) -> None:
 
 
 def an_automatic_reply(run: Run) -> None:
-    """A message of its own, made from the one that is answered."""
+    """A message of its own, made from the one that is answered; to be answered is a delivery, too."""
     mid = run.new_id()
     run.taken("asking@example.net", ["away@example.org"], mid)
-    run.expect("DELIVERED", "asking@example.net", "away@example.org", message_id=mid)
+    for _ in ("stored", "answered"):
+        run.expect("DELIVERED", "asking@example.net", "away@example.org", message_id=mid)
     run.stored("away")
     run.expect("SENT", "", "header@example.com", None, user="vmail")  # whom the header names
 

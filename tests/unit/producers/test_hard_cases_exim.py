@@ -2,6 +2,7 @@
 
 import pytest
 
+from infra.platform.settings import Site
 from producers.assemble import Assembler
 from schemas.envelope import ip_text
 from tests.unit.producers.exim_lines import ID, NEW_ID, SITE, log, message, not_understood, one, read, sent
@@ -162,6 +163,46 @@ def test_case_72_discarded_by_an_acl_at_data() -> None:
         ("a@example.org", "DISCARDED"),
         ("b@example.org", "DISCARDED"),
     ]
+
+
+def test_an_automatic_reply_is_made_from_what_it_answers() -> None:
+    other = "1xWFLt-0005az-3n"
+    data = log(
+        f"{ID} <= s@example.net H=(c) [192.0.2.1] P=esmtp S=1 id=m@x",
+        f"{other} <= <> R={ID} U=alice P=local S=2",
+        f"{ID} => >s@example.net <alice@example.org> R=vacation T=address_reply",
+        f"{ID} Completed",
+        f"{other} => s@example.net R=r T=t H=mx.example.net [192.0.2.8]",
+        f"{other} Completed",
+    )
+    answered, reply = read(data)
+    assert (answered["recipient"], answered["outcome"], answered["flags"]) == (
+        "alice@example.org", "DELIVERED", ["EXPANDED"],
+    )  # fmt: skip
+    assert (reply["kind"], reply["parent_message_key"]) == ("MESSAGE", answered["message_key"])
+    assert (reply["authenticated_user"], reply["sender_ip_origin"]) == ("alice", "LOCAL_PROCESS")
+
+
+def test_a_content_filter_is_a_hop() -> None:
+    other = "1xWFLt-0005az-3n"
+    site = Site(host="mx1.example.org", filters=["127.0.0.1:10024"])
+    data = log(
+        f"{ID} <= s@example.net H=(c) [192.0.2.1] P=esmtp S=1 id=m@x",
+        f"{other} <= s@example.net H=localhost [127.0.0.1] P=esmtp S=2 id=m@x",
+        f'{ID} => a@b.example R=filter T=smtp H=127.0.0.1 [127.0.0.1]:10024 C="250 OK id={other}"',
+        f"{ID} Completed",
+        f"{other} {sent('a@b.example')}",
+        f"{other} Completed",
+    )
+    record = one(data, site)
+    assert (record["queue_id"], record["parent_queue_id"]) == (other, ID)
+    assert (record["sender_ip"], record["sender_ip_origin"]) == (ip("192.0.2.1"), "PARENT")
+
+
+def test_a_sender_that_was_rewritten_here() -> None:
+    arrival = "<= public@x H=(c) [192.0.2.1] P=esmtp S=1 id=m@x from <internal@x> for a@b.example"
+    record = one(message(sent("a@b.example"), arrival=arrival))
+    assert (record["sender"], record["sender_logged"]) == ("public@x", "internal@x")
 
 
 def test_a_message_that_is_frozen_at_the_end_is_held() -> None:
