@@ -35,7 +35,7 @@ _VALUES: Final = {
         (b"H", rb"[^\s\[\]()]+ (?:DS )?\[[0-9A-Fa-f.:]+(?:%\w+)?\](?::\d{1,5})?\*?(?=[ :]|\Z)|[^\s\[\]()]+(?= |\Z)"),
     )
     for name in names.split()
-}
+} | {b"": re.compile(_TOKEN)}  # a field that a later version adds
 _CLOSED: Final = {name: form for name, form in _VALUES.items() if name != b"H"}
 # At an arrival `P` is the protocol and `T` the subject; `R` is the message that a notice tells of.
 _ARRIVAL_VALUES: Final = _CLOSED | {
@@ -86,7 +86,8 @@ def _read(text: bytes, at: int, stop: re.Pattern[bytes], forms: Forms, seen: fro
     fields: Fields = {}
     while True:
         named = _NAME.match(text, at)
-        if named is None or not (named[1] in forms or named[1] in _FREE):
+        form = forms.get(named[1], forms.get(b"")) if named is not None else None
+        if named is None or (form is None and named[1] not in _FREE):
             if stop.match(text, at):
                 yield Reading(fields, at)
                 return
@@ -104,7 +105,7 @@ def _read(text: bytes, at: int, stop: re.Pattern[bytes], forms: Forms, seen: fro
                 for rest in _read(text, end, stop, forms, known):
                     yield Reading(fields | {name: text[at:end]} | rest.fields, rest.end)
             return
-        value = forms[name].match(text, at)
+        value = form.match(text, at) if form is not None else None
         if value is None:
             return
         fields[name] = value[0]

@@ -165,6 +165,15 @@ def test_a_line_that_is_cut_is_not_understood(line: str) -> None:
     assert isinstance(parse(f"{ID} {line}"), NotUnderstood)
 
 
+def test_a_field_of_a_later_version_hides_nothing() -> None:
+    event = parse(f"{ID} <= s@x H=(c) [192.0.2.1] P=esmtp NEW=a-b.c:1 S=370 id=m@x")
+    assert isinstance(event, Accepted)
+    assert (event.size_bytes, event.message_id) == (370, "m@x")
+    routed = parse(f'{ID} => a@b R=r T=t H=mx [192.0.2.9] NEW=x C="250 OK" QT=1s')
+    assert isinstance(routed, Routed)
+    assert routed.delivery.smtp_code == 250
+
+
 def test_bytes_that_are_no_text_are_kept() -> None:
     event = exim.parse(b"", b"", f"{ID} => ".encode() + b"\xff@b.example R=r T=t H=mx [192.0.2.9]")
     assert isinstance(event, Routed)
