@@ -226,8 +226,3 @@ HANDLERS: Final[dict[type, Handler]] = {
     events.Discarded: _discarded,
     events.Completed: _completed,
 }
-
-
-def of_messages(handler: Handler) -> Callable[[Any, Line, Any], None]:
-    """A handler as the assembler calls its own."""
-    return lambda assembler, line, event: handler(assembler._messages, line, event)

@@ -267,6 +267,10 @@ class Assembler:
         return out
 
 
+def _of_messages(act: accepted.Handler) -> Callable[[Assembler, Line, Any], None]:
+    return lambda self, line, event: act(self._messages, line, event)
+
+
 _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.Arrived: Assembler._arrived,
     events.MessageId: Assembler._message_id,
@@ -282,5 +286,5 @@ _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.Held: Assembler._held,
     events.SessionEnded: Assembler._session_ended,
     events.Part: Assembler._part,
-    **{kind: accepted.of_messages(act) for kind, act in accepted.HANDLERS.items()},
+    **{kind: _of_messages(act) for kind, act in accepted.HANDLERS.items()},
 }

@@ -90,5 +90,5 @@ class Parts:
             tally.lines_understood -= 1
             counts[name] = counts.get(name, 0) + 1
             return None
-        begin = first.raw.find(b"]: ") + 3
+        begin = first.raw.find(b": [1") + 2
         return first._replace(raw=first.raw[:begin] + text), event

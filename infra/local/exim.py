@@ -41,7 +41,7 @@ class LocalExim:
 
     def __init__(self, home: Path, relay_port: int, logging: Logging = "default") -> None:
         """Nothing is fetched or started."""
-        self.root = home / "mta" / "exim"
+        self.root = home / "mta" / "exim" / "root"  # its packages lie beside it, away from another server's
         self.log_file = self.root / "var" / "log" / "exim4" / "mainlog"
         self.smtp_port = 0
         self.second_port = 0
@@ -53,7 +53,7 @@ class LocalExim:
 
     def start(self) -> None:
         """Fetch it once, set it up, start it. LocalEngineError when one of these fails."""
-        unpack.unpack(["exim4-daemon-heavy", "exim4-base"], self.root, self.root.parent / "exim.unpacked")
+        unpack.unpack(["exim4-daemon-heavy"], self.root, self.root.parent / "exim.unpacked")
         if not self.smtp_port:
             self.smtp_port, self.second_port = free_port(), free_port()
         self._configure()

@@ -30,14 +30,16 @@ from schemas.envelope import Outcome
 
 _INSIDE: Final = rb'(?>"(?:[^"\\]|\\.)*+"|[^">]++)*+'
 _STOP: Final = re.compile(
-    rb" +(?:(temporarily )?rejected (RCPT|MAIL|DATA|BDAT|after DATA PRDR|after DATA|EHLO or HELO|"
+    rb" +(?:(temporarily )?rejected (RCPT|MAIL|DATA|BDAT|after DATA PRDR|after DATA|EHLO or HELO|DKIM|"
     rb"during MIME ACL checks|connection in \"connect\" ACL|by local_scan\(\)|by non-SMTP ACL)|"
     rb"(RCPT) (?=<" + _INSIDE + rb">: discarded by |[^\s<]++: discarded by ))"
 )
+_REJECTED: Final = re.compile(rb" +(?:temporarily )?rejected ")
 _DISCARDED: Final = re.compile(rb": discarded by (?:RCPT|MAIL) ACL(?:: |\Z)")
 _OTHER: Final = re.compile(
     rb" +(?:Warning: |sender verify |incomplete transaction |sender rejected|"
-    rb"(?:temporarily )?rejected (?:VRFY|EXPN|ETRN|AUTH|STARTTLS|QUIT|NOTQUIT|HELP)\b|[a-z])"
+    rb"(?:temporarily )?rejected (?:VRFY|EXPN|ETRN|AUTH|STARTTLS|QUIT|NOTQUIT|HELP|ATRN)\b|"
+    rb"(?!temporarily rejected |rejected )[a-z])"
 )
 _CUT: Final = re.compile(
     rb" (" + ADDRESS + rb")(?: <" + ADDRESS + rb">)? F=<(" + ADDRESS + rb")>(?: P=<" + ADDRESS + rb">)? "
@@ -49,7 +51,7 @@ _SIZE: Final = re.compile(
 )
 _COLON: Final = re.compile(rb": |\Z")
 _CODE: Final = re.compile(rb": ([45]\d\d)(?: ([45]\.\d{1,3}\.\d{1,3}))?(?= |\Z)")
-_WHOLE: Final = ("after DATA", "during MIME ACL checks", "by local_scan()", "by non-SMTP ACL")
+_WHOLE: Final = ("after DATA", "DKIM", "during MIME ACL checks", "by local_scan()", "by non-SMTP ACL")
 
 
 def parse(queue_id: str, text: bytes) -> Event | None:
@@ -69,7 +71,7 @@ def parse(queue_id: str, text: bytes) -> Event | None:
         return _cut_through(queue_id, line, ways[0].fields, ways[0].end)
     if readings(line, 0, _OTHER, REFUSAL):
         return Ignored("exim-client")
-    return None
+    return NotUnderstood("exim-refusal") if readings(line, 0, _REJECTED, REFUSAL) else None
 
 
 def _refused(queue_id: str, line: bytes, fields: Fields, at: int, *, doubtful: bool) -> Event:

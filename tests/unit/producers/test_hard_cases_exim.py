@@ -259,6 +259,11 @@ def test_refusals_at_every_stage() -> None:
     assert [record["flags"] for record in records][3] == ["TEMPORARY"]
 
 
+def test_a_refusal_at_an_unknown_stage_is_not_passed_over() -> None:
+    lines = ("H=(x) [192.0.2.1] rejected NEWCOMMAND x: no", f"{ID} H=(x) [192.0.2.1] temporarily rejected later: no")
+    assert not_understood(log(*lines)) == {"exim-refusal": 2}
+
+
 def test_zone_milliseconds_and_process_id() -> None:
     data = b"2026-11-24 10:00:00.125 +0100 [77] " + log("<= s@x H=(c) [192.0.2.1] P=esmtp S=1 id=m@x")[20:]
     data += b"2026-11-24 10:00:01.250 +0100 [78] " + log(sent("a@b.example"))[20:]
