@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from infra.platform.settings import Site, Source
-from producers import events
+from producers import accepted, events
 from producers.envelopes import Envelopes
 from producers.events import Client, Delivery
 from producers.identity import message_key
 from producers.lines import Line, LineReader, Tally
 from producers.messages import Messages, bound, parent_of
+from producers.parts import Parts
 from producers.records import NO_CLIENT
 from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
 from producers.whole_lines import WholeLines
@@ -37,6 +38,7 @@ class Assembler:
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
         self._envelopes = Envelopes(self._messages)
+        self._parts = Parts()
 
     @property
     def open_transactions(self) -> int:
@@ -88,7 +90,7 @@ class Assembler:
             if reader.newest_time is not None:
                 tally.captured_through = reader.newest_time - 1  # more lines of that very moment may follow
             out[name] = tally
-        for line in (*self._messages.waiting(), *self._whole_lines.waiting()):
+        for line in (*self._messages.waiting(), *self._whole_lines.waiting(), *self._parts.waiting()):
             tally = out.get(line.source_name, Tally())  # a stream that is no longer configured makes no claim
             if tally.captured_through is not None:
                 tally.captured_through = min(tally.captured_through, line.moment.time - 1)
@@ -103,6 +105,7 @@ class Assembler:
             "proxied": to_plain(self._proxied),
             "envelopes": self._envelopes.state(),
             "whole_lines": self._whole_lines.state(),
+            "parts": self._parts.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -118,6 +121,7 @@ class Assembler:
         self._envelopes.restore(state.get("envelopes"))
         if "whole_lines" in state:  # not in snapshots of before
             self._whole_lines.restore(state["whole_lines"])
+        self._parts.restore(state.get("parts"))
         for name, values in state["readers"].items():
             if name in self._readers:
                 self._readers[name].restore(values)
@@ -296,9 +300,20 @@ class Assembler:
     def _by_envelope(self, line: Line, event: events.Attempted | events.EnvelopeEnded | events.Hop) -> None:
         self._envelopes.take(line, event)
 
+    def _part(self, line: Line, event: events.SyslogPart) -> None:
+        """Of a line that was cut; when it is whole, what it says."""
+        tally = self._readers[line.source_name].tally
+        whole = self._parts.add(line, event, tally)
+        if whole is not None and (handler := _HANDLERS.get(type(whole[1]))) is not None:
+            handler(self, *whole)
+
     def _take(self) -> list[Envelope]:
         out, self._messages.made = self._messages.made, []
         return out
+
+
+def _of_messages(act: accepted.Handler) -> Callable[[Assembler, Line, Any], None]:
+    return lambda self, line, event: act(self._messages, line, event)
 
 
 _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
@@ -322,4 +337,6 @@ _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.Attempted: Assembler._by_envelope,
     events.EnvelopeEnded: Assembler._by_envelope,
     events.Hop: Assembler._by_envelope,
+    events.SyslogPart: Assembler._part,
+    **{kind: _of_messages(act) for kind, act in accepted.HANDLERS.items()},
 }

@@ -14,7 +14,7 @@ from infra.platform.settings import Source
 from producers.events import Event, Ignored, Lost, NotUnderstood
 from producers.sources import opensmtpd_console
 from producers.sources.header import Moment, Stamps
-from producers.sources.route import TAGS_MAX, Program, program_of
+from producers.sources.route import OWN_FORM, TAGS_MAX, Program, program_of
 from schemas.envelope import Mta
 
 # Identical lines are told apart by counting them within their second; a line may come late by so many seconds.
@@ -101,8 +101,7 @@ class LineReader:
     def _event(self, raw: bytes, start: int, reference_time: int) -> tuple[Line, Event] | None:
         stamp = self.stamps.read(raw, reference_time) if len(raw) <= LINE_BYTES_MAX else None
         if stamp is None:
-            self._not_understood("line-too-long" if len(raw) > LINE_BYTES_MAX else "no-header")
-            return None
+            return self._own_form(raw, start, reference_time)
         moment, at = stamp
         if self.source.mta == "opensmtpd":
             raw = opensmtpd_console.with_tag(raw, at)
@@ -142,6 +141,31 @@ class LineReader:
         host = self._hosts.get(raw[at:blank]) or self._host_of(raw[at:blank])
         n = self._count(raw, moment.time // SECOND)
         return Line(raw, self.source.name, start, moment, host, program.instance, program.mta, n), event
+
+    def _own_form(self, raw: bytes, start: int, reference_time: int) -> tuple[Line, Event] | None:
+        """A line of a mail system's own file, without host and tag; or none that has a header at all."""
+        stamp = self.stamps.read_own_form(raw) if len(raw) <= LINE_BYTES_MAX else None
+        if stamp is None:
+            self._not_understood("line-too-long" if len(raw) > LINE_BYTES_MAX else "no-header")
+            return None
+        moment, at = stamp
+        log_time = min(moment.time, reference_time + AHEAD_MAX)
+        if self.newest_time is None or log_time > self.newest_time:
+            self.newest_time = log_time
+        program = OWN_FORM
+        try:
+            event = program.parse(program.daemon, program.pid, raw[at:])
+        except Exception:  # as in _event
+            event = NotUnderstood("fault")
+        if isinstance(event, Ignored):
+            self._ignored(event.rule)
+            return None
+        if isinstance(event, NotUnderstood):
+            self._not_understood(event.reason)
+            return None
+        self.tally.lines_understood += 1
+        n = self._count(raw, moment.time // SECOND)
+        return Line(raw, self.source.name, start, moment, self._host or "", program.instance, program.mta, n), event
 
     def _without_tag(self, raw: bytes, blank: int) -> None:
         """Talk of the syslog daemon itself; a line `message repeated` stands for lines that are not there."""

@@ -59,6 +59,7 @@ class Transaction:
     ended: bool = False
     open_ended: bool = False  # how many recipients are to be decided is not known
     owner: Address | None = None  # of a list: the sender of what its recipients get
+    failed: bool = False  # someone will not get it, and no notice of that was seen yet
 
     def flag(self, *names: str) -> None:
         """Add flags, once each."""

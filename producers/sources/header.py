@@ -3,12 +3,16 @@
 Understood: RFC 3164 as syslog daemons write it (`Nov  3 09:08:07 host tag: text`, also with one space or a zero before
 the day, as postlogd does) and RFC 3339 (`2026-11-23T21:46:00.367461+01:00 host tag: text`).
 
+Exim's own file has neither host nor tag (`read_own_form`): the host is what the settings say, else empty, for nothing
+in such a file says it.
+
 A year that is not written is inferred: the latest one with which the time lies at most a day behind the moment of
 reading; or, when the first line's year is given, counted on from there. An hour that a clock change repeats has two
 candidates; the earlier one is taken and the other kept. A time outside of 1970 to 2199 is none: a broken or hostile
 clock must not reach calendars that end at it.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -18,6 +22,7 @@ from schemas.envelope import TimeQuality
 
 _TIME_MIN: Final = 2 * DAY  # in every zone 1970 or later
 _TIME_MAX: Final = from_datetime(datetime(2200, 1, 1, tzinfo=UTC))
+_OWN_FORM: Final = re.compile(rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(\.\d{3})?(?: ([+-]\d{4}))? ")
 _MONTHS: Final = {
     name: number
     for number, name in enumerate(
@@ -44,6 +49,8 @@ class Stamps:
         self._month = 0
         self._last_prefix = b""
         self._last: tuple[Moment, int] | None = None
+        self._own_second: tuple[bytes, bytes | None] = (b"", None)
+        self._own_moment = Moment(0, "EXACT", None)
 
     def read(self, line: bytes, reference_time: int) -> tuple[Moment, int] | None:
         """The stamp at the line's beginning and the index behind the blank that follows it; None = no known header."""
@@ -56,6 +63,31 @@ class Stamps:
         if found is not None:
             self._last_prefix, self._last = prefix, found
         return found
+
+    def read_own_form(self, line: bytes) -> tuple[Moment, int] | None:
+        """`2026-11-23 21:49:34[.mmm][ +0100] text`, as Exim writes its own file: no host, no tag. As `read`."""
+        found = _OWN_FORM.match(line)
+        if found is None:
+            return None
+        if (found[1], found[3]) != self._own_second:
+            try:
+                local = datetime.fromisoformat(found[1].decode("ascii"))
+                if found[3]:
+                    offset = datetime.strptime(found[3].decode("ascii"), "%z").tzinfo
+                    self._own_moment = Moment(from_datetime(local.replace(tzinfo=offset)), "EXACT", None)
+                else:
+                    self._own_moment = self._in_zone(local, "EXACT")
+            except (ValueError, OverflowError):
+                return None
+            self._own_second = (found[1], found[3])
+        moment = self._own_moment
+        if not _TIME_MIN <= moment.time < _TIME_MAX:
+            return None
+        if found[2]:
+            more = int(found[2][1:]) * 1000
+            other = None if moment.alternative is None else moment.alternative + more
+            moment = Moment(moment.time + more, moment.quality, other)
+        return moment, found.end()
 
     def state(self) -> list[int | None]:
         """Year and month reached, for a snapshot."""
@@ -139,7 +171,8 @@ class Stamps:
 
 def line_time(line: bytes, zone: str, reference_time: int) -> int | None:
     """Time of one line, microseconds; None when it has no known header."""
-    found = Stamps(ZoneInfo(zone)).read(line, reference_time)
+    stamps = Stamps(ZoneInfo(zone))
+    found = stamps.read(line, reference_time) or stamps.read_own_form(line)
     return found[0].time if found else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from producers.events import Event, Ignored
-from producers.sources import opensmtpd, postfix, sendmail
+from producers.sources import exim, opensmtpd, postfix, sendmail
 from schemas.envelope import Mta
 
 Parse = Callable[[bytes, bytes, bytes], Event]
@@ -23,10 +23,13 @@ class Program(NamedTuple):
     pid: bytes
 
 
-SUPPORTED: Final = ("auto", "postfix", "sendmail", "opensmtpd")
+SUPPORTED: Final = ("auto", "postfix", "exim", "sendmail", "opensmtpd")
 # How a line is read that its mail system cut into several (`events.Part`): process id, queue id, the pieces.
 PIECES: Final[dict[Mta, Callable[[bytes, bytes, Sequence[bytes]], Event]]] = {"SENDMAIL": sendmail.parse_pieces}
 TAGS_MAX: Final = 20_000  # process ids come and go
+
+
+OWN_FORM: Final = Program("EXIM", exim.parse, "exim", b"exim", b"")  # lines without host and tag
 
 
 def program_of(tag: bytes) -> Program | Ignored:
@@ -40,6 +43,8 @@ def program_of(tag: bytes) -> Program | Ignored:
     if not slash and (name == b"sendmail" or name.startswith(_SENDMAIL)):
         # One instance for all tags: its queue ids are unique on a host, and a message goes from one tag to another.
         return Program("SENDMAIL", sendmail.parse, "sendmail", name, pid)
+    if name.startswith(b"exim") and not slash:
+        return Program("EXIM", exim.parse, name.decode("utf-8", "backslashreplace"), name, pid)
     return Ignored("other-program")
 
 

@@ -13,12 +13,18 @@ from producers.assemble import Assembler
 from schemas import avro
 from schemas.envelope import FIELDS, FLAGS
 from tests.conftest import LONG
+from tests.golden.exim import make_expected as exim
 from tests.golden.postfix.make_demo_expected import LOG
 from tests.unit.producers.lines import NOW, SOURCE
 
 LINES = 1_000_000 if LONG else 10_000
 CHUNK_LINES = 100
 SEED = 20261125
+# Lines of real runs of each mail system that is read.
+TRACES = {
+    "postfix": LOG.read_bytes().splitlines(),
+    "exim": [line for name in exim.LOGGINGS for line in (exim.HERE / f"{name}.log").read_bytes().splitlines()],
+}
 
 
 def mutations(source: random.Random, lines: list[bytes]) -> Iterator[bytes]:
@@ -47,9 +53,10 @@ def mutations(source: random.Random, lines: list[bytes]) -> Iterator[bytes]:
 
 
 @pytest.mark.timeout(3600 if LONG else 120)
-def test_mutated_lines_never_raise_and_counts_add_up() -> None:
+@pytest.mark.parametrize("name", TRACES)
+def test_mutated_lines_never_raise_and_counts_add_up(name: str) -> None:
     source = random.Random(SEED)
-    lines = mutations(source, LOG.read_bytes().splitlines())
+    lines = mutations(source, TRACES[name])
     assembler = Assembler(Site(own_domains=["example.org"], own_networks=["192.0.2.0/24"]), [SOURCE])
     read = understood = records = given = 0
     for number in range(LINES // CHUNK_LINES):
@@ -61,6 +68,7 @@ def test_mutated_lines_never_raise_and_counts_add_up() -> None:
             avro.encode(avro.ENVELOPE_V1, record | {"agent_sequence": 0})
             records += 1
         counts = assembler.take_tallies()["mail"]
+        assert "fault" not in counts.lines_not_understood
         known = counts.lines_understood + sum(counts.lines_ignored.values())
         assert counts.lines_read == known + sum(counts.lines_not_understood.values())
         read += counts.lines_read
@@ -71,9 +79,10 @@ def test_mutated_lines_never_raise_and_counts_add_up() -> None:
     assert records > LINES // 100
 
 
-def test_mutated_lines_give_the_same_records_again() -> None:
+@pytest.mark.parametrize("name", TRACES)
+def test_mutated_lines_give_the_same_records_again(name: str) -> None:
     """What the agent reads again after a crash must come out the same, also when it is junk."""
-    lines = mutations(random.Random(SEED + 1), LOG.read_bytes().splitlines())
+    lines = mutations(random.Random(SEED + 1), TRACES[name])
     chunks = [b"\n".join(next(lines) for _ in range(CHUNK_LINES)) + b"\n" for _ in range(20)]
     results = []
     for restart_at in (None, 7):
