@@ -63,6 +63,7 @@ class WholeLines:
         self._by_key: dict[Key, list[int]] = {}
         self._users: dict[Key, tuple[Client, int]] = {}  # who proved who they are, by session, and when it was heard of
         self._answers: dict[Key, tuple[str | None, int]] = {}  # what clients were told of messages, by queue id
+        self._added: dict[Key, tuple[str, ...]] = {}  # recipients whom filters added, by queue id
         self._numbers = 0
 
     def waiting(self) -> list[Line]:
@@ -102,13 +103,14 @@ class WholeLines:
             for number, waiting in self._pending.items()
         ]
         parts = [[to_plain(key), to_plain(tuple(pieces))] for key, pieces in self._parts.items()]
-        return [self._numbers, pending, to_plain(self._users), to_plain(self._answers), parts]
+        tables = [to_plain(table) for table in (self._users, self._answers, self._added)]
+        return [self._numbers, pending, parts, *tables]
 
     def restore(self, state: list[Any]) -> None:
         """Take over a `state`."""
-        self._numbers, pending, users, answers, parts = state
+        self._numbers, pending, parts, *tables = state
         self._parts = {from_plain(key): Pieces(*from_plain(pieces)) for key, pieces in parts}
-        self._users, self._answers = from_plain(users), from_plain(answers)
+        self._users, self._answers, self._added = map(from_plain, tables)
         for number, line, refusal, observed_time in pending:
             waiting = self._pending[number] = Pending(from_plain(line), from_plain(refusal), observed_time)
             self._by_key.setdefault(_key(waiting.line, waiting.refusal.queue_id), []).append(number)
@@ -170,8 +172,9 @@ class WholeLines:
             if child is not None:
                 self._handed_over(line, transaction, event, first.next_queue_id)
                 return
+        added = self._added.get(_key(line, first.queue_id), ())
         for delivery in event.deliveries:
-            self._delivered(line, delivery)
+            self._delivered(line, _flagged(delivery) if delivery.recipient.text in added else delivery)
 
     def _handed_over(self, line: Line, transaction: Transaction, event: events.Deliveries, child_id: str) -> None:
         """A hop inside of this host: no record, but the child knows where it came from."""
@@ -195,13 +198,26 @@ class WholeLines:
         key = _key(line, event.queue_id)
         transaction = self._begun(line, event.queue_id)
         for number in list(self._by_key.get(key, ())):
-            self._forget(number)  # to be discarded; now every recipient is named
+            if self._pending[number].refusal.recipient in event.recipients:
+                self._forget(number)  # he was to be discarded, and is
         dsn, code = self._answers.get(key, (None, None)) if event.outcome == "REFUSED" else (None, None)
         flags = ("TEMPORARY",) if code is not None and code < 500 else ()
         for recipient in event.recipients:
             refusal = Refusal(event.queue_id, NO_CLIENT, None, recipient, event.outcome, dsn, code, False, flags)
             self._emit(Pending(line, refusal, self._messages.observed_time), transaction)
         transaction.decided += len(event.recipients)
+
+    def added(self, line: Line, event: events.Added) -> None:
+        """A recipient who was not in the SMTP transaction."""
+        key = _key(line, event.queue_id)
+        self._added[key] = (*self._added.get(key, ()), event.recipient.text)
+        bound(self._added, ANSWERS_MAX)
+
+    def renamed(self, line: Line, event: events.Renamed) -> None:
+        """The sender on the wire is another one from here on; the first stays known."""
+        transaction = self._messages.get(line, event.queue_id)
+        before = transaction.sender
+        transaction.sender = event.sender if before is None else event.sender._replace(logged=before.text)
 
     def discarded(self, line: Line, event: events.Discarded) -> None:
         """The message is gone; recipients that no line named are one record."""
@@ -333,6 +349,11 @@ class WholeLines:
         self._messages.made.append(record)
 
 
+def _flagged(delivery: Delivery) -> Delivery:
+    recipient = delivery.recipient
+    return delivery._replace(recipient=recipient._replace(flags=(*recipient.flags, "ADDED_BY_SERVER")))
+
+
 def _begun(transaction: Transaction) -> bool:
     """Whether anything but a refusal is known of a message."""
     told = transaction.client is not None or transaction.parent is not None
@@ -350,6 +371,8 @@ _HANDLERS: Final[dict[type, Callable[[WholeLines, Line, Any], None]]] = {
     events.Deliveries: WholeLines.deliveries,
     events.Answered: WholeLines.answered,
     events.Undelivered: WholeLines.undelivered,
+    events.Added: WholeLines.added,
+    events.Renamed: WholeLines.renamed,
     events.Discarded: WholeLines.discarded,
     events.Notice: WholeLines.notice,
     events.Split: WholeLines.split,

@@ -328,3 +328,27 @@ def test_an_answer_that_looks_like_a_piece_that_goes_on() -> None:
     for each in (assembler, restored):
         (record,) = each.tick(NOW)
         assert (record["outcome"], record["recipient"]) == ("SENT", "a@example.com")
+
+
+@pytest.mark.parametrize("name", ["Milter (sieve)", "Milter"])
+def test_what_a_milter_changes(name: str) -> None:
+    changes = (
+        f"sm-mta: {QID}: {name} add: rcpt: <archive@x.example>",
+        f"sm-mta: {QID}: {name} delete: rcpt <b@x.example>, naddrs=1",
+        f"sm-mta: {QID}: {name} delete: rcpt <nobody@x.example>, naddrs=0",
+        f"sm-mta: {QID}: {name} chgfrom: <new@example.net>",
+    )
+    records = read(log(received(count=2), *changes, delivered("<a@x.example>,<archive@x.example>")))
+    removed, *sent = records
+    assert (removed["event"], removed["outcome"], removed["recipient"]) == ("REFUSAL", "DISCARDED", "b@x.example")
+    assert {record["recipient"]: record["flags"] for record in sent} == {
+        "a@x.example": [],
+        "archive@x.example": ["ADDED_BY_SERVER"],
+    }
+    assert {(record["sender"], record["sender_logged"]) for record in sent} == {("new@example.net", "s@example.net")}
+
+
+def test_a_header_that_a_milter_adds_changes_nothing() -> None:
+    evil = "Milter (sieve) add: header: X: Milter (sieve) chgfrom: <evil@example.net>"
+    record = one(log(received(), f"sm-mta: {QID}: {evil}", delivered()))
+    assert record["sender"] == "s@example.net"
