@@ -64,6 +64,7 @@ class WholeLines:
         self._users: dict[Key, tuple[Client, int]] = {}  # who proved who they are, by session, and when it was heard of
         self._answers: dict[Key, tuple[str | None, int]] = {}  # what clients were told of messages, by queue id
         self._added: dict[Key, tuple[str, ...]] = {}  # recipients whom filters added, by queue id
+        self._failed: dict[Key, bool] = {}  # messages of which somebody named has failed
         self._numbers = 0
 
     def waiting(self) -> list[Line]:
@@ -103,14 +104,14 @@ class WholeLines:
             for number, waiting in self._pending.items()
         ]
         parts = [[to_plain(key), to_plain(tuple(pieces))] for key, pieces in self._parts.items()]
-        tables = [to_plain(table) for table in (self._users, self._answers, self._added)]
+        tables = [to_plain(table) for table in (self._users, self._answers, self._added, self._failed)]
         return [self._numbers, pending, parts, *tables]
 
     def restore(self, state: list[Any]) -> None:
         """Take over a `state`."""
         self._numbers, pending, parts, *tables = state
         self._parts = {from_plain(key): Pieces(*from_plain(pieces)) for key, pieces in parts}
-        self._users, self._answers, self._added = map(from_plain, tables)
+        self._users, self._answers, self._added, self._failed = map(from_plain, tables)
         for number, line, refusal, observed_time in pending:
             waiting = self._pending[number] = Pending(from_plain(line), from_plain(refusal), observed_time)
             self._by_key.setdefault(_key(waiting.line, waiting.refusal.queue_id), []).append(number)
@@ -167,6 +168,8 @@ class WholeLines:
         client = transaction.client
         if event.uid is not None and client is not None and client.ip_origin == "LOCAL_PROCESS":
             transaction.client = client._replace(uid=event.uid)
+        if first.outcome == "BOUNCED":
+            self._has_failed(_key(line, first.queue_id))
         if event.from_here and first.next_queue_id is not None:
             child = self._messages.child((line.host, line.instance, first.next_queue_id))
             if child is not None:
@@ -240,14 +243,20 @@ class WholeLines:
             if event.expired:
                 for attempt in list(parent.undecided.values()):
                     self._messages.end_undecided(parent, attempt, line, "EXPIRED")
-            elif event.kind == "BOUNCE" and not parent.decided and not parent.undecided and parent.recipient_count:
-                # Nobody was tried: an alias loop, too many hops. No line names who it was.
-                parent.decided = parent.recipient_count
+            elif event.kind == "BOUNCE" and parent.client is not None and key not in self._failed:
+                # Somebody was not even tried: an alias loop, a list that cannot be read. No line names who it was.
+                self._has_failed(key)
+                nobody = not parent.decided and not parent.undecided
+                parent.decided += (parent.recipient_count or 1) if nobody else 1
                 self._messages.emit_unnamed(parent, line, "BOUNCED", "RECIPIENTS_INCOMPLETE", is_final=True)
         child = self._messages.child(_key(line, event.child_queue_id))
         if child is not None and child.sender is None:
             child.sender = _NULL
         self._messages.link(line, parent, event.child_queue_id, event.kind, parent_queue_id=event.queue_id)
+
+    def _has_failed(self, key: Key) -> None:
+        self._failed[key] = True
+        bound(self._failed, SESSIONS_MAX)
 
     def split(self, line: Line, event: events.Split) -> None:
         """Some recipients go on under other queue ids, those of a list with an owner from another sender."""

@@ -109,6 +109,21 @@ def milter_quarantines(play: Play) -> None:
     play.send(["alice@example.org"], sender="milter-quarantines@example.net")
 
 
+def aliases_in_disorder(play: Play) -> None:
+    """A member that is nobody is named; one that is no address, or a list that cannot be read, is not."""
+    for alias in ("badmember", "badlist", "badsyntax"):
+        play.send([f"{alias}@example.org"], sender="bob@example.org", client=2)
+        play.notice("DELIVERED", "bob@example.org")
+    play.expect("DELIVERED", "alice", "alice", sender="bob@example.org", client=2)
+    play.expect("BOUNCED", "nosuchuser", "", "", sender="bob@example.org", client=2)
+
+
+def included_list(play: Play) -> None:
+    play.send(["incl@example.org"])
+    play.expect("DELIVERED", "alice")
+    play.expect("SENT", "george@lists.example.net")
+
+
 def milter_adds(play: Play) -> None:
     play.send(["alice@example.org"], sender="milter-adds@example.net")
     play.expect("DELIVERED", "alice@example.org", "carol", sender="milter-adds@example.net")
@@ -229,6 +244,8 @@ SCENARIOS: dict[str, Scenario] = {
         milter_refuses_all,
         milter_discards,
         milter_quarantines,
+        aliases_in_disorder,
+        included_list,
         milter_adds,
         milter_removes,
         milter_renames,
