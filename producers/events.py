@@ -155,6 +155,20 @@ class Undelivered(NamedTuple):
     outcome: Outcome
 
 
+class Added(NamedTuple):
+    """A filter added a recipient."""
+
+    queue_id: str
+    recipient: Address
+
+
+class Renamed(NamedTuple):
+    """A filter gave the message another sender."""
+
+    queue_id: str
+    sender: Address
+
+
 class Discarded(NamedTuple):
     """A message was taken and discarded; its recipients are not named."""
 
@@ -427,6 +441,8 @@ Event = (
     | Deliveries
     | Answered
     | Undelivered
+    | Added
+    | Renamed
     | Discarded
     | Notice
     | Split

@@ -63,6 +63,8 @@ class WholeLines:
         self._by_key: dict[Key, list[int]] = {}
         self._users: dict[Key, tuple[Client, int]] = {}  # who proved who they are, by session, and when it was heard of
         self._answers: dict[Key, tuple[str | None, int]] = {}  # what clients were told of messages, by queue id
+        self._added: dict[Key, tuple[str, ...]] = {}  # recipients whom filters added, by queue id
+        self._failed: dict[Key, bool] = {}  # messages of which somebody named has failed
         self._numbers = 0
 
     def waiting(self) -> list[Line]:
@@ -102,13 +104,14 @@ class WholeLines:
             for number, waiting in self._pending.items()
         ]
         parts = [[to_plain(key), to_plain(tuple(pieces))] for key, pieces in self._parts.items()]
-        return [self._numbers, pending, to_plain(self._users), to_plain(self._answers), parts]
+        tables = [to_plain(table) for table in (self._users, self._answers, self._added, self._failed)]
+        return [self._numbers, pending, parts, *tables]
 
     def restore(self, state: list[Any]) -> None:
         """Take over a `state`."""
-        self._numbers, pending, users, answers, parts = state
+        self._numbers, pending, parts, *tables = state
         self._parts = {from_plain(key): Pieces(*from_plain(pieces)) for key, pieces in parts}
-        self._users, self._answers = from_plain(users), from_plain(answers)
+        self._users, self._answers, self._added, self._failed = map(from_plain, tables)
         for number, line, refusal, observed_time in pending:
             waiting = self._pending[number] = Pending(from_plain(line), from_plain(refusal), observed_time)
             self._by_key.setdefault(_key(waiting.line, waiting.refusal.queue_id), []).append(number)
@@ -165,13 +168,16 @@ class WholeLines:
         client = transaction.client
         if event.uid is not None and client is not None and client.ip_origin == "LOCAL_PROCESS":
             transaction.client = client._replace(uid=event.uid)
+        if first.outcome == "BOUNCED":
+            self._has_failed(_key(line, first.queue_id))
         if event.from_here and first.next_queue_id is not None:
             child = self._messages.child((line.host, line.instance, first.next_queue_id))
             if child is not None:
                 self._handed_over(line, transaction, event, first.next_queue_id)
                 return
+        added = self._added.get(_key(line, first.queue_id), ())
         for delivery in event.deliveries:
-            self._delivered(line, delivery)
+            self._delivered(line, _flagged(delivery) if delivery.recipient.text in added else delivery)
 
     def _handed_over(self, line: Line, transaction: Transaction, event: events.Deliveries, child_id: str) -> None:
         """A hop inside of this host: no record, but the child knows where it came from."""
@@ -195,13 +201,26 @@ class WholeLines:
         key = _key(line, event.queue_id)
         transaction = self._begun(line, event.queue_id)
         for number in list(self._by_key.get(key, ())):
-            self._forget(number)  # to be discarded; now every recipient is named
+            if self._pending[number].refusal.recipient in event.recipients:
+                self._forget(number)  # he was to be discarded, and is
         dsn, code = self._answers.get(key, (None, None)) if event.outcome == "REFUSED" else (None, None)
         flags = ("TEMPORARY",) if code is not None and code < 500 else ()
         for recipient in event.recipients:
             refusal = Refusal(event.queue_id, NO_CLIENT, None, recipient, event.outcome, dsn, code, False, flags)
             self._emit(Pending(line, refusal, self._messages.observed_time), transaction)
         transaction.decided += len(event.recipients)
+
+    def added(self, line: Line, event: events.Added) -> None:
+        """A recipient who was not in the SMTP transaction."""
+        key = _key(line, event.queue_id)
+        self._added[key] = (*self._added.get(key, ()), event.recipient.text)
+        bound(self._added, ANSWERS_MAX)
+
+    def renamed(self, line: Line, event: events.Renamed) -> None:
+        """The sender on the wire is another one from here on; the first stays known."""
+        transaction = self._messages.get(line, event.queue_id)
+        before = transaction.sender
+        transaction.sender = event.sender if before is None else event.sender._replace(logged=before.text)
 
     def discarded(self, line: Line, event: events.Discarded) -> None:
         """The message is gone; recipients that no line named are one record."""
@@ -224,14 +243,20 @@ class WholeLines:
             if event.expired:
                 for attempt in list(parent.undecided.values()):
                     self._messages.end_undecided(parent, attempt, line, "EXPIRED")
-            elif event.kind == "BOUNCE" and not parent.decided and not parent.undecided and parent.recipient_count:
-                # Nobody was tried: an alias loop, too many hops. No line names who it was.
-                parent.decided = parent.recipient_count
+            elif event.kind == "BOUNCE" and parent.client is not None and key not in self._failed:
+                # Somebody was not even tried: an alias loop, a list that cannot be read. No line names who it was.
+                self._has_failed(key)
+                nobody = not parent.decided and not parent.undecided
+                parent.decided += (parent.recipient_count or 1) if nobody else 1
                 self._messages.emit_unnamed(parent, line, "BOUNCED", "RECIPIENTS_INCOMPLETE", is_final=True)
         child = self._messages.child(_key(line, event.child_queue_id))
         if child is not None and child.sender is None:
             child.sender = _NULL
         self._messages.link(line, parent, event.child_queue_id, event.kind, parent_queue_id=event.queue_id)
+
+    def _has_failed(self, key: Key) -> None:
+        self._failed[key] = True
+        bound(self._failed, SESSIONS_MAX)
 
     def split(self, line: Line, event: events.Split) -> None:
         """Some recipients go on under other queue ids, those of a list with an owner from another sender."""
@@ -333,6 +358,11 @@ class WholeLines:
         self._messages.made.append(record)
 
 
+def _flagged(delivery: Delivery) -> Delivery:
+    recipient = delivery.recipient
+    return delivery._replace(recipient=recipient._replace(flags=(*recipient.flags, "ADDED_BY_SERVER")))
+
+
 def _begun(transaction: Transaction) -> bool:
     """Whether anything but a refusal is known of a message."""
     told = transaction.client is not None or transaction.parent is not None
@@ -350,6 +380,8 @@ _HANDLERS: Final[dict[type, Callable[[WholeLines, Line, Any], None]]] = {
     events.Deliveries: WholeLines.deliveries,
     events.Answered: WholeLines.answered,
     events.Undelivered: WholeLines.undelivered,
+    events.Added: WholeLines.added,
+    events.Renamed: WholeLines.renamed,
     events.Discarded: WholeLines.discarded,
     events.Notice: WholeLines.notice,
     events.Split: WholeLines.split,

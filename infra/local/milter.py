@@ -1,8 +1,7 @@
-"""A milter of ours for the local Sendmail: it refuses, discards or quarantines by what the envelope says.
+"""A milter of ours for the local Sendmail: it refuses, discards, quarantines or changes mail by its envelope.
 
 The protocol is a length of four bytes, a command byte, and arguments that end in NUL. Recipients whose local part is
-`milter-refuses`, and messages whose sender's is `milter-data`, `milter-discards`, `milter-quarantines` or
-`milter-tempfails`, are treated so; all else passes.
+`milter-refuses`, and messages whose sender's is a key of _AT_END, are treated so; all else passes.
 """
 
 import socketserver
@@ -14,13 +13,16 @@ from infra.local.process import free_port
 
 _LENGTH: Final = struct.Struct(">I")
 _OPTIONS: Final = struct.Struct(">III")
-_ADD_HEADERS: Final = 0x21  # add headers, quarantine
+_ACTIONS: Final = 0x6D  # add headers and recipients, remove recipients, quarantine, change the sender
 _SILENT: Final = b"DAQ"  # macros, abort, quit: commands without an answer
 _AT_END: Final = {
     b"<milter-data@": [(b"y", b"554 5.7.1 No; stat=Sent (this text lies)\0")],
     b"<milter-discards@": [(b"d", b"")],
     b"<milter-quarantines@": [(b"q", b"looks odd, stat=Sent\0"), (b"a", b"")],
     b"<milter-tempfails@": [(b"t", b"")],
+    b"<milter-adds@": [(b"+", b"<carol@example.org>\0"), (b"+", b"<archive@far.example.net>\0"), (b"a", b"")],
+    b"<milter-removes@": [(b"-", b"<bob@example.org>\0"), (b"a", b"")],
+    b"<milter-renames@": [(b"e", b"<renamed@example.net>\0"), (b"a", b"")],
 }
 
 
@@ -65,7 +67,7 @@ class _Session(socketserver.StreamRequestHandler):
         if command in _SILENT:
             return []
         if command == b"O":
-            return [(b"O", _OPTIONS.pack(min(_OPTIONS.unpack(text)[0], 2), _ADD_HEADERS, 0))]
+            return [(b"O", _OPTIONS.pack(min(_OPTIONS.unpack(text)[0], 2), _ACTIONS, 0))]
         if command == b"M":
             self.sender = text
         if command == b"R" and text.startswith(b"<milter-refuses@"):

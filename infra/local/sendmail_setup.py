@@ -162,6 +162,9 @@ refq: x@down.example.net
 milter-refuses: alice
 loopa: loopb
 loopb: loopa
+badmember: alice, nosuchuser
+badlist: :include:/etc/mail/missing
+badsyntax: alice, <@
 incl: :include:/etc/mail/members
 """
 _ACCESS: Final = """\

@@ -6,13 +6,14 @@ The sender of a refused recipient is not in its line; the line `from=` that ends
 import re
 from typing import Final
 
-from producers.events import Answered, Client, Event, Held, Ignored, Refusal
+from producers.events import Added, Answered, Client, Event, Held, Ignored, Refusal, Renamed, Undelivered
 from producers.sources.sendmail_values import client_of, mailbox
 from producers.text import ip_address, scan_address
 
 _REPLY: Final = re.compile(rb"([2-5]\d\d) (?:([2-5]\.\d{1,3}\.\d{1,3}) )?")
 _RULESET: Final = re.compile(rb"ruleset=([A-Za-z0-9_-]{1,64}), arg1=")
 _VERDICT: Final = re.compile(rb", relay=[^,]{0,300}, (reject=|quarantine=|discard\Z)")
+_CHANGED: Final = re.compile(rb"Milter(?: \([^()]{1,64}\))? (add: rcpt: |delete: rcpt |chgfrom: )")
 _OF_NO_MESSAGE: Final = (b"check_vrfy", b"check_expn", b"check_etrn", b"check_compat", b"tls_", b"try_tls", b"srv_")
 _UNKNOWN: Final = Client(None, None, "NOT_LOGGED")
 _ENDS: Final = (b", reject=", b", quarantine=", b", discard")
@@ -30,6 +31,9 @@ def parse(queue_id: str, rest: bytes) -> Event | None:
         return _milter(queue_id, rest[8:])
     if not queue_id:
         return None
+    changed = _CHANGED.match(rest)
+    if changed is not None:
+        return _changed(queue_id, changed[1], rest[changed.end() :])
     if rest.startswith((b"milter=", b"Milter (")):
         quarantined = rest.startswith(b"milter=") and b", quarantine=" in rest
         return Held(queue_id) if quarantined else Ignored("sendmail-milter-note")
@@ -134,6 +138,18 @@ def _milter(queue_id: str, rest: bytes) -> Event:
         flags=("TEMPORARY",) if reply and reply[1][:1] == b"4" else (),
         in_part=True,
     )
+
+
+def _changed(queue_id: str, what: bytes, value: bytes) -> Event:
+    """A milter's `add: rcpt: A`, `delete: rcpt A[, naddrs=N]`, `chgfrom: A`."""
+    if what == b"chgfrom: ":
+        return Renamed(queue_id, mailbox(value))
+    if what == b"add: rcpt: ":
+        return Added(queue_id, mailbox(value))
+    name, mark, count = value.rpartition(b", naddrs=")
+    if mark and count == b"0":  # there was no such recipient
+        return Ignored("sendmail-milter-note")
+    return Undelivered(queue_id, (mailbox(name if mark else value),), "DISCARDED")
 
 
 def _user_error(queue_id: str, rest: bytes) -> Event | None:

@@ -15,7 +15,7 @@ from schemas.envelope import FIELDS, Envelope
 from tests.golden.sendmail import make_expected as golden
 from tests.unit.producers.lines import NOW
 
-RECORDS = 236
+RECORDS = 253
 # What the scenarios wrote into mails, names, headers and replies; no record may hold any of it.
 CONTENT = (
     "a secret that no record may hold",
@@ -33,7 +33,7 @@ def envelopes() -> list[Envelope]:
 
 
 def test_there_are_enough_scenarios() -> None:
-    assert len(SCENARIOS) == 51
+    assert len(SCENARIOS) == 56
 
 
 def test_records_are_the_truth_of_clients_sink_and_mailboxes(envelopes: list[Envelope]) -> None:

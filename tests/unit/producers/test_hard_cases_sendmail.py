@@ -127,7 +127,7 @@ def test_expiry_ends_every_undecided_recipient() -> None:
 def test_an_answer_cannot_expire_a_message() -> None:
     later = delivered(dsn="4.0.0", stat="Deferred: 451 Cannot send message for 5 days")
     told = f"sm-mta: {QID}: {CHILD}: DSN: 550 Cannot send message for 5 days"
-    assert [record["outcome"] for record in read(log(received(), later, told))] == ["DEFERRED"]
+    assert "EXPIRED" not in [record["outcome"] for record in read(log(received(), later, told))]
 
 
 def test_a_refused_recipient_waits_for_its_sender() -> None:
@@ -328,3 +328,43 @@ def test_an_answer_that_looks_like_a_piece_that_goes_on() -> None:
     for each in (assembler, restored):
         (record,) = each.tick(NOW)
         assert (record["outcome"], record["recipient"]) == ("SENT", "a@example.com")
+
+
+@pytest.mark.parametrize("name", ["Milter (sieve)", "Milter"])
+def test_what_a_milter_changes(name: str) -> None:
+    changes = (
+        f"sm-mta: {QID}: {name} add: rcpt: <archive@x.example>",
+        f"sm-mta: {QID}: {name} delete: rcpt <b@x.example>, naddrs=1",
+        f"sm-mta: {QID}: {name} delete: rcpt <nobody@x.example>, naddrs=0",
+        f"sm-mta: {QID}: {name} chgfrom: <new@example.net>",
+    )
+    records = read(log(received(count=2), *changes, delivered("<a@x.example>,<archive@x.example>")))
+    removed, *sent = records
+    assert (removed["event"], removed["outcome"], removed["recipient"]) == ("REFUSAL", "DISCARDED", "b@x.example")
+    assert {record["recipient"]: record["flags"] for record in sent} == {
+        "a@x.example": [],
+        "archive@x.example": ["ADDED_BY_SERVER"],
+    }
+    assert {(record["sender"], record["sender_logged"]) for record in sent} == {("new@example.net", "s@example.net")}
+
+
+def test_a_header_that_a_milter_adds_changes_nothing() -> None:
+    evil = "Milter (sieve) add: header: X: Milter (sieve) chgfrom: <evil@example.net>"
+    record = one(log(received(), f"sm-mta: {QID}: {evil}", delivered()))
+    assert record["sender"] == "s@example.net"
+
+
+def test_a_bounce_of_somebody_whom_no_line_names() -> None:
+    """An alias loop, or a member that is no address: told once, also when the postmaster gets a copy."""
+    told = (f"sm-mta: {QID}: {CHILD}: DSN: loop", f"sm-mta: {QID}: pAO9001C012346: postmaster notify: loop")
+    for delivery in ([], [delivered()]):
+        records = read(log(received(count=1 + len(delivery)), *delivery, *told))
+        failed = [record for record in records if record["outcome"] == "BOUNCED"]
+        assert [(record["recipient"], record["flags"]) for record in failed] == [(None, ["RECIPIENTS_INCOMPLETE"])]
+        assert len(records) == 1 + len(delivery)
+
+
+def test_two_notices_of_one_named_failure() -> None:
+    failed = delivered(dsn="5.1.1", stat="User unknown")
+    told = (f"sm-mta: {QID}: {CHILD}: DSN: User unknown", f"sm-mta: {QID}: pAO9001C012346: postmaster notify: x")
+    assert [record["recipient"] for record in read(log(received(), failed, *told))] == ["a@example.com"]
