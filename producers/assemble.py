@@ -14,6 +14,7 @@ from producers import events
 from producers.events import Client, Delivery
 from producers.identity import message_key
 from producers.lines import Line, LineReader, Tally
+from producers.mailboxes import KEPT, Mailboxes
 from producers.messages import Messages, bound, parent_of
 from producers.records import NO_CLIENT
 from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
@@ -30,6 +31,7 @@ class Assembler:
     def __init__(self, site: Site, sources: Sequence[Source], year: int | None = None) -> None:
         """Empty. `year` of the first lines, where it is known and not written in them."""
         self._messages = Messages(site, sources, self.lost)
+        self._mailboxes = Mailboxes(self._messages.maker, self.lost)
         self._readers = {source.name: LineReader(source, year, site.host) for source in sources}
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
@@ -57,6 +59,7 @@ class Assembler:
         for name, reader in self._readers.items():
             reader.newest_time = max(reader.newest_time or source_time, source_time)
             self._messages.run_timers(name, reader.newest_time)
+        self._messages.made += self._mailboxes.run_timers(self._log_time())
         return self._take()
 
     def entered(self, source_name: str, at_start_of_stream: bool) -> None:
@@ -72,6 +75,7 @@ class Assembler:
     def finish(self) -> list[Envelope]:
         """The input has ended for good: what is open comes out as far as it is known."""
         self._messages.finish()
+        self._messages.made += self._mailboxes.finish()
         return self._take()
 
     def take_tallies(self) -> dict[str, Tally]:
@@ -83,7 +87,7 @@ class Assembler:
             if reader.newest_time is not None:
                 tally.captured_through = reader.newest_time - 1  # more lines of that very moment may follow
             out[name] = tally
-        for line in self._messages.waiting():
+        for line in self._messages.waiting() + self._mailboxes.waiting():
             tally = out.get(line.source_name, Tally())  # a stream that is no longer configured makes no claim
             if tally.captured_through is not None:
                 tally.captured_through = min(tally.captured_through, line.moment.time - 1)
@@ -96,6 +100,7 @@ class Assembler:
             "messages": self._messages.state(),
             "sessions": to_plain(self._sessions),
             "proxied": to_plain(self._proxied),
+            "mailboxes": self._mailboxes.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -108,6 +113,8 @@ class Assembler:
         self._messages.restore(state["messages"])
         self._sessions = from_plain(state["sessions"])
         self._proxied = from_plain(state["proxied"])
+        if "mailboxes" in state:  # snapshots of 0.1 have none
+            self._mailboxes.restore(state["mailboxes"])
         for name, values in state["readers"].items():
             if name in self._readers:
                 self._readers[name].restore(values)
@@ -157,6 +164,7 @@ class Assembler:
 
     def _delivered(self, line: Line, event: Delivery) -> None:
         transaction = self._messages.get(line, event.queue_id)
+        event, more_to_come = self._mailboxes.claim(line, event, transaction.number)
         if event.outcome == "DEFERRED":
             self._messages.deferred(transaction, Attempt(line, event, self._messages.observed_time))
             return
@@ -169,6 +177,8 @@ class Assembler:
             return
         if event.child_queue_id is not None:
             self._messages.link(line, transaction, event.child_queue_id, "MESSAGE")
+        if more_to_come and event.session_id is not None:
+            transaction.expects.append(event.session_id)
         self._messages.decide(transaction, Attempt(line, event, self._messages.observed_time, attempts))
 
     def _refused(self, line: Line, event: events.Refusal) -> None:
@@ -251,6 +261,25 @@ class Assembler:
         for number in self._sessions.pop(session, ()):
             self._messages.broken_off(number, line)
 
+    def _accessed(self, line: Line, event: events.Access) -> None:
+        self._messages.made.append(self._messages.maker.access(line, self._messages.observed_time, event))
+
+    def _lmtp_client(self, line: Line, event: events.LmtpClient) -> None:
+        self._mailboxes.connected(line, event)
+
+    def _stored(self, line: Line, event: events.Stored) -> None:
+        self._messages.made += self._mailboxes.run_timers(self._log_time())
+        number = self._mailboxes.claimed(line, event)
+        if number is not None:
+            self._messages.told(number, event, kept=event.rank >= KEPT)
+            return
+        newest = self._readers[line.source_name].newest_time or line.moment.time
+        self._messages.made += self._mailboxes.stored(line, event, self._messages.observed_time, newest)
+
+    def _log_time(self) -> int:
+        """Log time that all streams have come to; 0 while one of them was not read at all."""
+        return min((reader.newest_time or 0 for reader in self._readers.values()), default=0)
+
     def _take(self) -> list[Envelope]:
         out, self._messages.made = self._messages.made, []
         return out
@@ -270,4 +299,7 @@ _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.Requeued: Assembler._requeued,
     events.Held: Assembler._held,
     events.SessionEnded: Assembler._session_ended,
+    events.Access: Assembler._accessed,
+    events.LmtpClient: Assembler._lmtp_client,
+    events.Stored: Assembler._stored,
 }

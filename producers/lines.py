@@ -120,8 +120,9 @@ class LineReader:
         if isinstance(program, Ignored):
             self._ignored(program.rule)
             return None
+        text_at, host_end = (at, at) if program.bare else (colon + 2, blank)
         try:
-            event = program.parse(program.daemon, program.pid, raw[colon + 2 :])
+            event = program.parse(program.daemon, program.pid, raw[text_at:])
         except (
             Exception
         ):  # one line that a parser fails at must not end the agent, now and at every start; it is counted
@@ -136,7 +137,7 @@ class LineReader:
         if isinstance(event, Lost):
             self._lost(event.marker, event.times)
             return None
-        host = self._hosts.get(raw[at:blank]) or self._host_of(raw[at:blank])
+        host = self._hosts.get(raw[at:host_end]) or self._host_of(raw[at:host_end])
         n = self._count(raw, moment.time // SECOND)
         return Line(raw, self.source.name, start, moment, host, program.instance, program.mta, n), event
 

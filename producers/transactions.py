@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from producers.events import Address, Client, Delivery, Relay
+from producers.events import Address, Client, Delivery, Relay, Stored
 from producers.lines import Line
 from producers.sources.header import Moment
 from schemas.envelope import Kind
@@ -57,6 +57,7 @@ class Transaction:
     handed_back: bool = False
     held: bool = False
     ended: bool = False
+    expects: list[str] = field(default_factory=list)  # LMTP sessions that the mailbox server has still to tell of
 
     def flag(self, *names: str) -> None:
         """Add flags, once each."""
@@ -100,5 +101,6 @@ def from_plain(plain: Any) -> Any:
 
 
 _TYPES: dict[str, Any] = {
-    kind.__name__: kind for kind in (Transaction, Attempt, Parent, Address, Client, Relay, Delivery, Line, Moment)
+    kind.__name__: kind
+    for kind in (Transaction, Attempt, Parent, Address, Client, Relay, Delivery, Stored, Line, Moment)
 }

@@ -3,27 +3,32 @@
 A tag is what stands before `: `, such as `postfix/smtpd[123]`. A mail system added here is added everywhere.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from producers.events import Event, Ignored
-from producers.sources import postfix
+from producers.sources import dovecot, postfix
 from schemas.envelope import Mta
 
 Parse = Callable[[bytes, bytes, bytes], Event]
 
 
 class Program(NamedTuple):
-    """Who wrote a line: the mail system and its parser, the instance on the host, the daemon and its process id."""
+    """Who wrote a line: the mail system and its parser, the instance on the host, the daemon and its process id.
+
+    `bare`: its lines have neither host nor tag; the text begins behind the time.
+    """
 
     mta: Mta
     parse: Parse
     instance: str
     daemon: bytes
     pid: bytes
+    bare: bool = False
 
 
-SUPPORTED: Final = ("auto", "postfix")
+SUPPORTED: Final = ("auto", "postfix", "dovecot")
 TAGS_MAX: Final = 20_000  # process ids come and go
 
 
@@ -33,6 +38,10 @@ def program_of(tag: bytes) -> Program | Ignored:
     instance, slash, daemon = name.rpartition(b"/")
     if slash and instance and _is_postfix(instance, daemon):
         return Program("POSTFIX", postfix.parse, instance.decode("utf-8", "backslashreplace"), daemon, pid)
+    if name == b"dovecot" or name.startswith(b"dovecot-"):  # instance_name: the second instance of a host has its own
+        return Program("DOVECOT", dovecot.parse, name.decode("utf-8", "backslashreplace"), b"", pid)
+    if _DOVECOT_FILE.match(tag):
+        return Program("DOVECOT", dovecot.parse_own, "dovecot", b"", b"", bare=True)
     return Ignored("other-program")
 
 
@@ -41,6 +50,8 @@ def _is_postfix(instance: bytes, daemon: bytes) -> bool:
     return instance.startswith(b"postfix") or daemon in _DAEMONS
 
 
+# Dovecot's own file, `imap-login: Info: text` or `imap(a b)<1><SESSION>: Info: text`: what looks like a tag there.
+_DOVECOT_FILE: Final = re.compile(rb"(?:Info|Debug|Warning|Error|Fatal|Panic|.*\)(?:<\d+><[^<>]*>)?)\Z", re.DOTALL)
 _DAEMONS: Final = frozenset(
     b"smtpd cleanup qmgr oqmgr nqmgr pickup smtp lmtp local virtual pipe error retry discard bounce defer trace "
     b"postscreen postsuper anvil scache verify flush proxymap tlsmgr tlsproxy dnsblog trivial-rewrite postdrop "
