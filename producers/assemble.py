@@ -17,6 +17,8 @@ from producers.lines import Line, LineReader, Tally
 from producers.mailboxes import KEPT, Mailboxes
 from producers.messages import Messages, bound, parent_of
 from producers.records import NO_CLIENT
+from producers.rows import RowReader, is_tracking_log
+from producers.tracking import Tracking
 from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
 from schemas.envelope import Envelope
 
@@ -32,7 +34,14 @@ class Assembler:
         """Empty. `year` of the first lines, where it is known and not written in them."""
         self._messages = Messages(site, sources, self.lost)
         self._mailboxes = Mailboxes(self._messages.maker, self.lost)
-        self._readers = {source.name: LineReader(source, year, site.host) for source in sources}
+        self._host = site.host
+        self._tracking = Tracking(site, self._messages.maker, self.lost)
+        self._readers: dict[str, LineReader | RowReader] = {
+            source.name: RowReader(source, site.host)
+            if source.mta == "exchange"
+            else LineReader(source, year, site.host)
+            for source in sources
+        }
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
 
@@ -47,6 +56,8 @@ class Assembler:
         """Records that these lines decide, in order. `chunk` = whole lines (the very last may lack its end)."""
         self._messages.observed_time = observed_time
         reader = self._readers[source_name]
+        if is_tracking_log(chunk) and isinstance(reader, LineReader) and reader.source.mta == "auto":
+            reader = self._as_rows(reader)
         for line, event in reader.read(chunk, offset, reference_time):
             self._messages.run_timers(source_name, reader.newest_time or line.moment.time)
             handler = _HANDLERS.get(type(event))
@@ -60,6 +71,7 @@ class Assembler:
             reader.newest_time = max(reader.newest_time or source_time, source_time)
             self._messages.run_timers(name, reader.newest_time)
         self._messages.made += self._mailboxes.run_timers(self._log_time())
+        self._messages.made += self._tracking.run_timers(self._log_time())
         return self._take()
 
     def entered(self, source_name: str, at_start_of_stream: bool) -> None:
@@ -76,6 +88,10 @@ class Assembler:
         """The input has ended for good: what is open comes out as far as it is known."""
         self._messages.finish()
         self._messages.made += self._mailboxes.finish()
+        self._messages.made += self._tracking.finish()
+        for reader in self._readers.values():
+            if isinstance(reader, RowReader):
+                reader.finish()
         return self._take()
 
     def take_tallies(self) -> dict[str, Tally]:
@@ -87,7 +103,7 @@ class Assembler:
             if reader.newest_time is not None:
                 tally.captured_through = reader.newest_time - 1  # more lines of that very moment may follow
             out[name] = tally
-        for line in self._messages.waiting() + self._mailboxes.waiting():
+        for line in self._messages.waiting() + self._mailboxes.waiting() + self._tracking.waiting():
             tally = out.get(line.source_name, Tally())  # a stream that is no longer configured makes no claim
             if tally.captured_through is not None:
                 tally.captured_through = min(tally.captured_through, line.moment.time - 1)
@@ -101,6 +117,7 @@ class Assembler:
             "sessions": to_plain(self._sessions),
             "proxied": to_plain(self._proxied),
             "mailboxes": self._mailboxes.state(),
+            "tracking": self._tracking.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -113,11 +130,15 @@ class Assembler:
         self._messages.restore(state["messages"])
         self._sessions = from_plain(state["sessions"])
         self._proxied = from_plain(state["proxied"])
-        if "mailboxes" in state:  # snapshots of 0.1 have none
+        if "mailboxes" in state:  # snapshots of before have neither
             self._mailboxes.restore(state["mailboxes"])
+            self._tracking.restore(state["tracking"])
         for name, values in state["readers"].items():
-            if name in self._readers:
-                self._readers[name].restore(values)
+            reader = self._readers.get(name)
+            if isinstance(reader, LineReader) and "rows" in values:
+                reader = self._as_rows(reader)
+            if reader is not None:
+                reader.restore(values)
         return self
 
     # What lines say. One method an event.
@@ -276,6 +297,18 @@ class Assembler:
         newest = self._readers[line.source_name].newest_time or line.moment.time
         self._messages.made += self._mailboxes.stored(line, event, self._messages.observed_time, newest)
 
+    def _tracked(self, line: Line, event: events.Tracked) -> None:
+        newest = self._readers[line.source_name].newest_time or line.moment.time
+        observed = self._messages.observed_time
+        self._messages.made += self._tracking.row(line, event, observed, newest, self._log_time())
+
+    def _as_rows(self, reader: LineReader) -> RowReader:
+        """The stream turned out to be a tracking log: its lines are rows from here on."""
+        rows = RowReader(reader.source, self._host)
+        rows.tally, rows.newest_time = reader.tally, reader.newest_time
+        self._readers[reader.source.name] = rows
+        return rows
+
     def _log_time(self) -> int:
         """Log time that all streams have come to; 0 while one of them was not read at all."""
         return min((reader.newest_time or 0 for reader in self._readers.values()), default=0)
@@ -302,4 +335,5 @@ _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.Access: Assembler._accessed,
     events.LmtpClient: Assembler._lmtp_client,
     events.Stored: Assembler._stored,
+    events.Tracked: Assembler._tracked,
 }

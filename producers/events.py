@@ -4,7 +4,7 @@ All values are canonical: text is decoded (`text.decode`), addresses are in exte
 `queue_id` names a message on one server while it lasts; the assembler adds host and instance.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from schemas.envelope import Kind, Outcome, RecipientIpOrigin, SenderIpOrigin
 
@@ -199,6 +199,31 @@ class Stored(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
+class Tracked(NamedTuple):
+    """A row of a tracking log: what one event says of a message and of each recipient that it is about.
+
+    `is_wide`: `queue_id` names the message on all servers of the organisation. `from_mailbox`: a mailbox here handed
+    it in. `is_originating`: whether it began here; None = not logged. `deliveries` of an event that decides nothing
+    have the outcome UNKNOWN; those of RENAMED say what each recipient was before.
+    """
+
+    what: Literal["RECEIVED", "RENAMED", "FORKED", "PASSED", "DECIDED", "DEFERRED", "HELD"]
+    queue_id: str
+    is_wide: bool
+    sender: Address | None
+    message_id: str | None
+    size_bytes: int | None
+    recipient_count: int | None
+    client: Client | None
+    from_mailbox: bool
+    kind: Kind
+    is_originating: bool | None
+    previous_queue_id: str | None
+    own_ip: bytes | None
+    deliveries: tuple[Delivery, ...]
+    flags: tuple[str, ...] = ()
+
+
 class Ignored(NamedTuple):
     """Known to carry no envelope facts."""
 
@@ -228,6 +253,7 @@ Event = (
     | Access
     | LmtpClient
     | Stored
+    | Tracked
     | Lost
     | Ignored
     | NotUnderstood

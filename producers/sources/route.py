@@ -28,7 +28,7 @@ class Program(NamedTuple):
     bare: bool = False
 
 
-SUPPORTED: Final = ("auto", "postfix", "dovecot")
+SUPPORTED: Final = ("auto", "postfix", "dovecot", "exchange")
 TAGS_MAX: Final = 20_000  # process ids come and go
 
 
