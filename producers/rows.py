@@ -30,6 +30,7 @@ class RowReader:
         self.tally = Tally()
         self.newest_time: int | None = None
         self._host = host
+        self._writer = b""  # the server that wrote the last row which names it: a file is one server's
         self._stamps = Stamps(ZoneInfo("UTC"))
         self._columns: tuple[str, ...] = ()
         self._open: list[bytes] = []  # the lines of a row whose quote is not closed
@@ -65,6 +66,7 @@ class RowReader:
             "rows": True,
             "newest_time": self.newest_time,
             "columns": list(self._columns),
+            "writer": self._writer.decode("latin-1"),
             "open": [[line.decode("latin-1") for line in self._open], self._open_offset, self._skipping],
             "seconds": [
                 [second, [[row.decode("latin-1"), count] for row, count in rows.items()]]
@@ -76,6 +78,7 @@ class RowReader:
         """Take over a `state`."""
         self.newest_time = state["newest_time"]
         self._columns = tuple(state["columns"])
+        self._writer = state["writer"].encode("latin-1")
         lines, self._open_offset, self._skipping = state["open"]
         self._open = [line.encode("latin-1") for line in lines]
         self._open_bytes = sum(map(len, self._open))
@@ -146,7 +149,8 @@ class RowReader:
             self._not_understood(event.reason, lines)
             return None
         self.tally.lines_understood += lines
-        host = self._host or exchange.host_of(row).decode("utf-8", "backslashreplace")
+        self._writer = exchange.host_of(row) or self._writer
+        host = self._host or self._writer.decode("utf-8", "backslashreplace")
         n = self._count(raw, moment.time // SECOND)
         return Line(raw, self.source.name, start, moment, host, INSTANCE, "EXCHANGE", n), event
 

@@ -164,7 +164,8 @@ class Tracking:
 
     def _message(self, line: Line, event: Tracked, observed_time: int, now: int) -> Message:
         """The message of a row; a new one when none is known. A fork has its parent's beginning."""
-        key = ("" if event.is_wide else line.host, event.queue_id)
+        server = "" if event.is_wide else line.host.partition(".")[0].lower()
+        key = (server, event.queue_id)
         message = self._messages.get(key)
         if message is None:
             self._numbers += 1
@@ -180,7 +181,7 @@ class Tracking:
             self._timer(now + KEPT, message, "kept")
         message.known.last_line, message.known.last_observed_time = line, observed_time
         if event.previous_queue_id is not None and not event.is_wide:
-            parent = self._messages.get((line.host, event.previous_queue_id))
+            parent = self._messages.get((server, event.previous_queue_id))
             if parent is not None and parent is not message:
                 _inherit(message, parent, event)
         return message

@@ -20,6 +20,7 @@ from schemas.envelope import Outcome
 Row = Mapping[str, bytes]
 RECIPIENTS_MAX: Final = 10_000
 _NOWHERE: Final = Relay("", None, None, None, "NOT_CONNECTED")
+_UNTOLD: Final = Relay("", None, None, None, "NOT_LOGGED")
 _HERE: Final = Relay("", None, None, None, "LOCAL_DELIVERY")
 _STATUS: Final = re.compile(rb"([2-5]\d\d) (?:([2-5]\.\d{1,3}\.\d{1,3})\b)?")
 _NETWORK_ID: Final = re.compile(rb"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\Z", re.IGNORECASE)
@@ -116,7 +117,7 @@ def _failed(row: Row) -> Event:
     """Failed for good; by hand where the source says so."""
     if row["source"] == b"ADMIN":
         return _tracked(row, "DECIDED", "DELETED", flags=("ADMINISTRATIVE",))
-    return _tracked(row, "DECIDED", "BOUNCED")
+    return _tracked(row, "DECIDED", "BOUNCED", _tried(row))
 
 
 def _discarded(row: Row) -> Event:
@@ -125,7 +126,12 @@ def _discarded(row: Row) -> Event:
 
 
 def _deferred(row: Row) -> Event:
-    return _tracked(row, "DEFERRED", "DEFERRED")
+    return _tracked(row, "DEFERRED", "DEFERRED", _tried(row))
+
+
+def _tried(row: Row) -> Relay:
+    """Where it was to go: whether, and to whom, there was a connection is not in the rows of some sources."""
+    return _UNTOLD if row["source"] in (b"SMTP", b"QUEUE", b"STOREDRIVER", b"GATEWAY") else _NOWHERE
 
 
 def _held(row: Row) -> Event:

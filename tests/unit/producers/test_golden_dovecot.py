@@ -11,6 +11,7 @@ from producers.assemble import Assembler
 from schemas.envelope import FIELDS, Envelope
 from tests.golden.dovecot import make_expected as golden
 from tests.unit.producers.lines import NOW, SOURCE
+from tests.unit.producers.test_replay import replay
 
 RECORDS = {"own": 36, "syslog": 29}
 NAMES = list(golden.SITES)
@@ -109,3 +110,11 @@ def test_the_mail_system_need_not_be_named(mta: str) -> None:
     assert {(record["mta"], record["host"], record["instance"]) for record in records} == {
         ("DOVECOT", "mb1.example.org", "dovecot")
     }
+
+
+@pytest.mark.parametrize("mta", ["auto", "dovecot"])
+@pytest.mark.parametrize("name", NAMES)
+def test_replay_prints_them(name: str, mta: str) -> None:
+    replayed = replay(golden.HERE / f"{name}.log", "--mta", mta, "--year", "2026", "--host", "mx1")
+    assert len(replayed.records) == RECORDS[name]
+    assert replayed.counts["lines_not_understood"] == 0
