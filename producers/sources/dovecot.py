@@ -21,10 +21,11 @@ from producers.text import bounded, decode, ip_address
 from schemas.envelope import Outcome
 
 USER_BYTES_MAX: Final = 80
-_PREFIX: Final = re.compile(rb"([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(\(|: |<)")
+_PREFIX: Final = re.compile(rb"([A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*)(\(|: |<)")  # 1.x: `IMAP(alice): ...`
 _SEVERITY: Final = re.compile(rb"(Info|Debug|Warning|Error|Fatal|Panic): ")
 _OWN: Final = re.compile(rb"[a-z][a-z0-9-]*(?:\(.*\)(?:<\d*><[^<>]*>)?)?: (?:Info|Debug|Warning|Error|Fatal|Panic): ")
 _ATTEMPTS: Final = re.compile(rb"\((?:auth|authorization) failed, (\d{1,9}) attempts")
+_WITHOUT_USER: Final = re.compile(rb": (?=method=|rip=)")  # before 2.2 empty elements are left out
 _NO_ATTEMPT: Final = (b"(no auth attempts", b"(disconnected before auth was ready")
 _SESSION: Final = re.compile(rb"session=<([0-9A-Za-z+/=]{8,64})>\Z")
 _CIPHER: Final = re.compile(rb"(?:TLS|SSL)v[0-9.]{1,4} with cipher [0-9A-Za-z_-]{1,64} \(\d{1,4}/\d{1,4} bits\)")
@@ -51,7 +52,7 @@ def parse(_daemon: bytes, _pid: bytes, text: bytes) -> Event:
     found = _PREFIX.match(text)
     if found is None:
         return NotUnderstood("dovecot-line")
-    service = found[1]
+    service = found[1].lower()
     if service == b"lmtp":
         return dovecot_lmtp.parse(text)
     if service.endswith(b"-login"):
@@ -80,14 +81,18 @@ def _login(protocol: bytes, body: bytes) -> Event:
     if proxied and b": Started proxying to " not in body and b": started proxying to " not in body:
         return Ignored("dovecot-proxy")
     at = body.find(b": user=<")
-    if at < 0:
-        return NotUnderstood("dovecot-login")
-    message = body[:at]
     outcome: Outcome = "ACCESSED" if proxied or body.startswith(_LOGINS) else "ACCESS_DENIED"
-    return _access(protocol, outcome, message, body[at + 2 :])
+    if at < 0:
+        place = _WITHOUT_USER.search(body) if b"user=<" not in body else None
+        if place is None:
+            return NotUnderstood("dovecot-login")
+        return _access(protocol, outcome, body[: place.start()], b"user=<>, " + body[place.end() :], doubtful=False)
+    # A proxy names the user twice, first in the message.
+    doubtful = proxied and b": user=<" in body[at + 2 :]
+    return _access(protocol, outcome, body[:at], body[at + 2 :], doubtful=doubtful)
 
 
-def _access(protocol: bytes, outcome: Outcome, message: bytes, elements: bytes) -> Event:
+def _access(protocol: bytes, outcome: Outcome, message: bytes, elements: bytes, *, doubtful: bool) -> Event:
     """`user=<U>[, method=M], rip=IP[, rport=N], lip=IP[, ...][, session=<S>]`."""
     at = _last_rip(elements)
     if at < 0:
@@ -108,7 +113,7 @@ def _access(protocol: bytes, outcome: Outcome, message: bytes, elements: bytes) 
     flags = ["INVALID_BYTES"] if invalid else []
     if raw.endswith(b"...") and len(raw) >= USER_BYTES_MAX - 3:
         flags.append("TRUNCATED")
-    if b">, method=" in raw:
+    if doubtful or b">, method=" in raw:
         flags.append("AMBIGUOUS_PARSE")
     fields = dict(part.partition(b"=")[::2] for part in tail)
     client_ip = ip_address(fields[b"rip"])

@@ -22,7 +22,7 @@ _OLD_TOKEN: Final = re.compile(rb"(" + _TOKEN + rb"): ")
 _OLD_USER: Final = re.compile(rb"\d{1,10}, (.+)\Z", re.DOTALL)
 _ACTION: Final = re.compile(
     rb": (?:[a-z]+ action: )?(saved mail to |stored mail into mailbox '|forwarded to <|rejected message from <"
-    rb"|not sending reject message|[Mm]arked message to be discarded if not explicitly delivered"
+    rb"|not sending reject message|[Mm]arked message to be discarded|discarded\Z"
     rb"|discarded duplicate forward to <|save failed to |failed to store into mailbox "
     rb"|(?:sent|discarded|discarding|not sending) vacation re|sent mail notification |not forwarding message to <"
     rb"|not sending notification )"
@@ -30,16 +30,28 @@ _ACTION: Final = re.compile(
 _ACTIONS_MAX: Final = 32
 _ID_ENDS: Final = (b">", b"...", b"unspecified")
 # What an action says: outcome, rank among several of one delivery (what was stored beats what was not), flags.
-_OUTCOMES: Final[dict[bytes, tuple[Outcome, int, tuple[str, ...]]]] = {
-    b"saved mail": ("DELIVERED", 3, ()),
-    b"stored mai": ("DELIVERED", 3, ()),
-    b"forwarded ": ("DELIVERED", 2, ("EXPANDED",)),
-    b"rejected m": ("BOUNCED", 1, ()),
-    b"not sendin": ("DISCARDED", 0, ()),
-    b"marked mes": ("DISCARDED", 0, ()),
-    b"discarded ": ("DISCARDED", 0, ()),
-}
-_NOTES: Final = (b"Disconnect from ", b"program ", b"Sent message to ", b"proxy", b"sieve: ")
+_OUTCOMES: Final[tuple[tuple[bytes, Outcome, int, tuple[str, ...]], ...]] = (
+    (b"saved mail to ", "DELIVERED", 3, ()),
+    (b"stored mail into ", "DELIVERED", 3, ()),
+    (b"forwarded to ", "DELIVERED", 2, ("EXPANDED",)),
+    (b"rejected message ", "BOUNCED", 1, ()),
+    (b"not sending reject ", "DISCARDED", 0, ()),
+    (b"marked message ", "DISCARDED", 0, ()),
+    (b"discarded duplicate ", "DISCARDED", 0, ()),
+    (b"discarded vacation ", "UNKNOWN", -1, ()),  # an answer was
+    (b"discarded", "DISCARDED", 0, ()),
+)
+_NOTES: Final = (
+    *(b"Disconnect from ", b"program ", b"Sent message to ", b"proxy", b"sieve: "),
+    *(
+        b"save: box=",
+        b"copy from ",
+        b"delete: box=",
+        b"expunge: box=",
+        b"flag_change: box=",
+        b"append: box=",
+    ),  # mail_log
+)
 
 
 def parse(text: bytes) -> Event:
@@ -87,12 +99,13 @@ def _stored(user: bytes, pid: bytes, session: bytes, rest: bytes, *, doubtful: b
     # An id ends with one of these, so most of what a folder's name imitates is no place.
     places = [found for found in places if rest.endswith(_ID_ENDS, 0, found.start())] or places
     action, raw = places[-1][1], rest[: places[-1].start()]
-    known = _OUTCOMES.get(action[:10].lower())
-    if known is None or b"vacation" in action or b"notification" in action:
+    words = action.lower()
+    known = next((told for told in _OUTCOMES if words.startswith(told[0])), None)
+    if known is None or known[2] < 0:
         failed = action.startswith((b"save failed", b"failed to store"))
         # Of what failed the server told its client, which logs it and tries again.
         return Ignored("dovecot-delivery-failed" if failed else "dovecot-sieve-note")
-    outcome, rank, flags = known
+    _, outcome, rank, flags = known
     message_id, invalid = decode(raw)
     if invalid:
         flags = (*flags, "INVALID_BYTES")

@@ -38,7 +38,8 @@ def program_of(tag: bytes) -> Program | Ignored:
     instance, slash, daemon = name.rpartition(b"/")
     if slash and instance and _is_postfix(instance, daemon):
         return Program("POSTFIX", postfix.parse, instance.decode("utf-8", "backslashreplace"), daemon, pid)
-    if name == b"dovecot" or name.startswith(b"dovecot-"):  # instance_name: the second instance of a host has its own
+    # Its tag is instance_name, of which the second instance of a host has its own; PAM writes under `dovecot-auth`.
+    if name == b"dovecot" or (name.startswith(b"dovecot-") and name != b"dovecot-auth"):
         return Program("DOVECOT", dovecot.parse, name.decode("utf-8", "backslashreplace"), b"", pid)
     if _DOVECOT_FILE.match(tag):
         return Program("DOVECOT", dovecot.parse_own, "dovecot", b"", b"", bare=True)

@@ -93,6 +93,11 @@ def test_case_80_an_access_holds_what_the_line_says() -> None:
          "secs): user=<a>, method=PLAIN, rip=192.0.2.9, lip=192.0.2.1", "ACCESS_DENIED", "a", 1),
         ("Aborted login (tried to use disallowed plaintext auth): user=<>, rip=192.0.2.9, lip=192.0.2.1, "
          "method=PLAIN", None, None, 0),
+        ("Aborted login (tried to use disabled plaintext auth): method=PLAIN, rip=192.0.2.9, lip=192.0.2.1",
+         "ACCESS_DENIED", None, 1),
+        ("Disconnected (auth failed, 2 attempts): method=PLAIN, rip=192.0.2.9, lip=192.0.2.1, TLS: Disconnected",
+         "ACCESS_DENIED", None, 2),
+        ("Disconnected (no auth attempts): rip=192.0.2.9, lip=192.0.2.1, TLS handshaking: Disconnected", None, None, 0),
         ("Disconnected (client didn't finish SASL auth, waited 3 secs): user=<>, method=PLAIN, rip=192.0.2.9, "
          "lip=192.0.2.1", "ACCESS_DENIED", None, 1),
         ("Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10): user=<a>, method=PLAIN, "
@@ -249,6 +254,8 @@ def test_two_streams_of_one_host_are_one_delivery(mailboxes_first: bool) -> None
          "DISCARDED", []),
         ("sieve: msgid=<m@x>: reject action: rejected message from <s@example.net> (reject)", "BOUNCED", []),
         ("sieve: msgid=<m@x>: not sending reject message to <>", "DISCARDED", []),
+        ("sieve: msgid=<m@x>: discarded", "DISCARDED", []),
+        ("sieve: msgid=<m@x> (added by p@example.net): stored mail into mailbox 'Spam'", "DELIVERED", []),
     ],
 )  # fmt: skip
 def test_what_sieve_does(action: str, outcome: str, flags: list[str]) -> None:
@@ -267,6 +274,7 @@ def test_what_sieve_does(action: str, outcome: str, flags: list[str]) -> None:
         ("sieve: msgid=<m@x>: discarded vacation reply to <>", "dovecot-sieve-note"),
         ("sieve: msgid=<m@x>: not forwarding message to <y>: loop", "dovecot-sieve-note"),
         ("sieve: Failed to compile script", "dovecot-lmtp-note"),
+        ("save: box=INBOX, uid=7, msgid=<m@x>, size=9, subject=secret", "dovecot-lmtp-note"),
         ("program exec:/usr/sbin/sendmail (1): Terminated", "dovecot-lmtp-note"),
         ("Error: sieve: msgid=<m@x>: redirect action: failed to redirect message", "dovecot-error"),
     ],
@@ -292,6 +300,7 @@ def test_lines_of_dovecot_2_2(text: str) -> None:
     [
         ("imap(alice)<7><x>: Disconnected: Logged out in=1 out=2", "dovecot-session"),
         ("imap(eve, rip=6.6.6.6>)<7><x>: Logged out in=1", "dovecot-session"),
+        ("IMAP(alice): Disconnected: Logged out bytes=1/2", "dovecot-session"),
         ("pop3(alice)<7><x>: Disconnected: Logged out top=0/0", "dovecot-session"),
         ("auth: passwd-file(alice,192.0.2.1,<x>): Password mismatch", "dovecot-auth"),
         ("auth-worker(7): Info: conn unix: sql(a,192.0.2.1): unknown user", "dovecot-auth"),
@@ -314,3 +323,20 @@ def test_deliveries_of_many_users_and_clients() -> None:
     records = read(lines(*(f"dovecot|{text}" for text in texts)))
     assert outcomes(records) == {(f"u{n}@example.org", "DELIVERED"): 1 for n in range(6)}
     assert all(ip_text(record["sender_ip"] or b"")[-1] == str(1 + n % 2) for n, record in enumerate(records))
+
+
+def test_a_program_of_pam_is_not_dovecot() -> None:
+    data = b"2026-11-24T09:00:00Z mx1 dovecot-auth: pam_unix(dovecot:auth): authentication failure; rhost=192.0.2.9\n"
+    assembler = Assembler(Site(), [SOURCE])
+    assert assembler.read("mail", data, 0, NOW, NOW) == []
+    assert assembler.take_tallies()["mail"].lines_ignored == {"other-program": 1}
+
+
+def test_a_proxy_s_user_that_imitates_elements_is_in_doubt_and_his_address_is_not() -> None:
+    name = "a): Started proxying to <x>: user=<b>, method=PLAIN, rip=6.6.6.6"
+    record = login(
+        f"imap-login: proxy({name},192.0.2.77:143): Started proxying to <192.0.2.77>: user=<{name}>, method=PLAIN, "
+        "rip=192.0.2.9, lip=192.0.2.1"
+    )
+    assert record["recipient_ip"] == ip("192.0.2.9")
+    assert "AMBIGUOUS_PARSE" in record["flags"]
