@@ -28,7 +28,8 @@ _INTERNAL_ID: Final = re.compile(rb"\d{1,20}\Z")
 _NEXT_ID: Final = re.compile(rb"\[InternalId=(\d{1,20}), Hostname=|\b[Qq]ueued as ([0-9A-Za-z]{5,24})\b")
 _PROXIED: Final = re.compile(rb"(?:\A|;)S:ProxiedClientIPAddress=([0-9A-Fa-f:.]{2,45})(?=;|\Z)")
 _PROBE: Final = re.compile(rb"HealthMailbox[0-9a-f]{32}@[^@]+\Z", re.IGNORECASE)
-_INSIDE: Final = b"Intra-Organization SMTP Send Connector"  # Exchange makes this connector, and names it so everywhere
+# Connectors that lead to a server of the organisation; Exchange itself makes and names them.
+_INSIDE: Final = (b"Intra-Organization SMTP Send Connector", b"EdgeSync - Inbound to ")
 _EXPIRED: Final = "4.4.7"
 
 _RULES: Final[dict[bytes, str]] = {
@@ -99,7 +100,7 @@ def _forked(row: Row) -> Event:
 
 def _sent(row: Row) -> Event:
     """SEND and SENDEXTERNAL: taken by the next server, which may be one of this organisation."""
-    inside = row["event-id"] == b"SEND" and row.get("connector-id", b"").startswith(_INSIDE)
+    inside = row.get("connector-id", b"").startswith(_INSIDE)
     found = _NEXT_ID.search(row.get("source-context", b""))
     next_id = (found[1] or found[2]).decode("ascii") if found else None
     ip = ip_address(row.get("server-ip", b""))

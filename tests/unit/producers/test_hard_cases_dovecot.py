@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from infra.platform.settings import Site, Source
+from producers import mailboxes
 from producers.assemble import Assembler
 from schemas.envelope import Envelope, ip_text
 from tests.unit.producers.lines import NOW, SOURCE, ip, log, message, one, outcomes, read
@@ -207,6 +208,27 @@ def test_case_17_without_a_word_of_the_mailbox_server_the_record_does_not_wait_f
         ("POSTFIX", "DELIVERED"),
     ]
     assert all("PARTIAL_START" not in record["flags"] for record in made if record["mta"] == "POSTFIX")
+
+
+def test_a_bound_makes_the_oldest_delivery_come_out_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailboxes, "UNCLAIMED_MAX", 2)
+    texts = [STORED.replace(SESSION, f"{'A' * 21}{number}") for number in range(3)]
+    assembler = Assembler(Site(), [SOURCE])
+    (record,) = assembler.read("mail", lines(*texts), 0, NOW, NOW)
+    assert record["session_id"] == "A" * 21 + "0"
+    assert assembler.take_tallies()["mail"].loss_markers == {"deliveries-beyond-bound": 1}
+
+
+def test_a_delivery_that_waits_holds_the_claim_of_completeness_back() -> None:
+    assembler = Assembler(Site(), [SOURCE])
+    later = STORED.replace(SESSION, "B" * 22)
+    assembler.read("mail", lines(STORED, later), 0, NOW, NOW)
+    tally = assembler.take_tallies()["mail"]
+    assert tally.captured_through is not None
+    assert tally.newest_time is not None
+    assert tally.newest_time - tally.captured_through == 1_000_001
+    assert len(assembler.tick(NOW)) == 2
+    assert assembler.take_tallies()["mail"].captured_through == NOW - 1
 
 
 def test_a_mailbox_server_alone_makes_its_own_record() -> None:

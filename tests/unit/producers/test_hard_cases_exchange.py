@@ -148,6 +148,17 @@ def test_case_78_what_another_server_delivers_was_sent_to_it() -> None:
     assert (record["server_ip"], record["dsn"], record["smtp_code"]) == (ip("192.0.2.14"), "2.1.5", 250)
 
 
+def test_case_78_an_edge_server_and_the_one_behind_it_in_one_stream() -> None:
+    """Read together, what the edge passed on and the other delivered is one mail, from where the edge got it."""
+    edge = {"server_hostname": "EDGE1", "original_client_ip": "", "client_ip": "203.0.113.7"}
+    behind = {"server_hostname": "EX1", "original_client_ip": "", "client_ip": "192.0.2.11"}
+    rows = received(ALICE, 0, **edge)
+    rows += sent(ALICE, 1, client_hostname="EDGE1", connector_id="EdgeSync - Inbound to Default-First-Site-Name")
+    rows += received(ALICE, 2, **behind) + delivered(ALICE, 3)
+    record = one(header() + rows)
+    assert (record["outcome"], record["sender_ip"], record["host"]) == ("DELIVERED", ip("203.0.113.7"), "EX1")
+
+
 def test_case_78_a_delivery_whose_receipt_is_elsewhere_does_not_wait_for_ever() -> None:
     assembler = Assembler(SITE, [TRACKING])
     assert assembler.read("mail", header() + delivered(ALICE), 0, NOW, NOW) == []
