@@ -2,8 +2,9 @@
 
 The counterpart of `lines.LineReader` for a log whose rows are values between commas. A row that is open at the end of
 a chunk is kept (and is in the snapshot) until its quote closes. What an open quote swallows is never read as rows: a
-stranger writes subjects, and a line of one may look like a row. Only the beginning of a file ends an open row; beyond
-ROW_BYTES_MAX its lines are counted as not understood until the quote closes.
+stranger writes subjects, and a line of one may look like a row. Only the beginning of a file, or lines that were
+skipped for their length, end an open row; beyond ROW_BYTES_MAX its lines are counted as not understood until the quote
+closes.
 """
 
 from collections.abc import Iterator
@@ -36,16 +37,18 @@ class RowReader:
         self._open: list[bytes] = []  # the lines of a row whose quote is not closed
         self._open_offset = 0
         self._open_bytes = 0
+        self._at = 0  # where the next chunk goes on
         self._skipping = False  # inside of a row that is too long
         self._seconds: dict[int, dict[bytes, int]] = {}
 
     def read(self, chunk: bytes, offset: int, reference_time: int) -> Iterator[tuple[Line, Event]]:
         """Rows with facts, in order; all lines are counted. The last line may lack its end."""
-        if offset == 0:
+        if offset == 0 or offset != self._at:  # or lines between were skipped
             self._new_file()
-            if chunk.startswith(exchange_rows.BOM):
-                offset = len(exchange_rows.BOM)
-                chunk = chunk[offset:]
+        self._at = offset + len(chunk)
+        if offset == 0 and chunk.startswith(exchange_rows.BOM):
+            offset = len(exchange_rows.BOM)
+            chunk = chunk[offset:]
         for line in _lines(chunk):
             start, offset = offset, offset + len(line)
             if not self._open and not self._skipping and not line.rstrip(b"\r\n"):
@@ -67,7 +70,7 @@ class RowReader:
             "newest_time": self.newest_time,
             "columns": list(self._columns),
             "writer": self._writer.decode("latin-1"),
-            "open": [[line.decode("latin-1") for line in self._open], self._open_offset, self._skipping],
+            "open": [[line.decode("latin-1") for line in self._open], self._open_offset, self._skipping, self._at],
             "seconds": [
                 [second, [[row.decode("latin-1"), count] for row, count in rows.items()]]
                 for second, rows in self._seconds.items()
@@ -79,7 +82,7 @@ class RowReader:
         self.newest_time = state["newest_time"]
         self._columns = tuple(state["columns"])
         self._writer = state["writer"].encode("latin-1")
-        lines, self._open_offset, self._skipping = state["open"]
+        lines, self._open_offset, self._skipping, self._at = state["open"]
         self._open = [line.encode("latin-1") for line in lines]
         self._open_bytes = sum(map(len, self._open))
         self._seconds = {

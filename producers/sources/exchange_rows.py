@@ -22,7 +22,13 @@ _2013: Final = [*_2010[:11], "network-message-id", *_2010[11:]]
 _2016: Final = [*_2013, "transport-traffic-type", "log-id", "schema-version"]
 LAYOUTS: Final = {len(columns): tuple(columns) for columns in (_2010, _2013, _2016)}
 _NEEDED: Final = frozenset(("date-time", "source", "event-id", "recipient-address"))
-_NEVER_READ: Final = "message-subject"  # content: it is cut out with the others, and dropped
+# What is read; all else is dropped where it is cut out, the subject and the header's sender among it.
+_READ: Final = {
+    *("date-time", "client-ip", "client-hostname", "server-ip", "server-hostname", "source-context", "connector-id"),
+    *("source", "event-id", "internal-message-id", "message-id", "network-message-id", "recipient-address"),
+    *("recipient-status", "total-bytes", "recipient-count", "related-recipient-address", "reference", "return-path"),
+    *("directionality", "original-client-ip", "custom-data"),
+}
 
 
 def columns_of(header: bytes) -> tuple[str, ...] | None:
@@ -35,7 +41,7 @@ def columns_of(header: bytes) -> tuple[str, ...] | None:
 
 
 def row_of(raw: bytes, columns: tuple[str, ...]) -> dict[str, bytes] | None:
-    """A row's values by column, without the subject; None when it does not have these columns, nor known ones.
+    """A row's values by column, of those that are read; None when it has neither these columns nor known ones.
 
     `columns` may be empty: no `#Fields:` was seen.
     """
@@ -50,9 +56,11 @@ def row_of(raw: bytes, columns: tuple[str, ...]) -> dict[str, bytes] | None:
         columns = LAYOUTS.get(len(values), ())
     if len(values) != len(columns):
         return None
-    found = dict(zip(columns, values, strict=True))
-    found.pop(_NEVER_READ, None)
-    return {name: value.encode("utf-8", "surrogateescape") for name, value in found.items()}
+    return {
+        name: value.encode("utf-8", "surrogateescape")
+        for name, value in zip(columns, values, strict=True)
+        if name in _READ
+    }
 
 
 def addresses(value: bytes) -> list[bytes]:

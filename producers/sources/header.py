@@ -138,8 +138,8 @@ class Stamps:
 
 
 def line_time(line: bytes, zone: str, reference_time: int) -> int | None:
-    """Time of one line, microseconds; None when it has no known header."""
-    found = Stamps(ZoneInfo(zone)).read(line, reference_time)
+    """Time of one line, or of a row of values between commas, microseconds; None when it has no known header."""
+    found = Stamps(ZoneInfo(zone)).read(line.partition(b",")[0] + b" ", reference_time)
     return found[0].time if found else None
 
 
