@@ -120,6 +120,9 @@ class LineReader:
         if isinstance(program, Ignored):
             self._ignored(program.rule)
             return None
+        if b"(" in raw[at:blank] and not program.bare:  # no host: a line of Dovecot's own file, and a user's name in it
+            self._not_understood("no-tag")
+            return None
         text_at, host_end = (at, at) if program.bare else (colon + 2, blank)
         try:
             event = program.parse(program.daemon, program.pid, raw[text_at:])

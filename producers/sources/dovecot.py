@@ -63,9 +63,14 @@ def parse(_daemon: bytes, _pid: bytes, text: bytes) -> Event:
     return NotUnderstood("dovecot-service") if rule is None else Ignored(rule)
 
 
+def is_own_form(text: bytes) -> bool:
+    """Whether a line of which this is what follows the time is of Dovecot's own file: neither host nor tag."""
+    return _OWN.match(text) is not None
+
+
 def parse_own(daemon: bytes, pid: bytes, text: bytes) -> Event:
-    """The event of a line of Dovecot's own file, which has neither host nor tag. `text` = what follows the time."""
-    if _OWN.match(text) is None:
+    """The event of a line of Dovecot's own file. `text` = what follows the time."""
+    if not is_own_form(text):
         return Ignored("other-program")
     return parse(daemon, pid, text)
 

@@ -29,6 +29,7 @@ class Program(NamedTuple):
 
 
 SUPPORTED: Final = ("auto", "postfix", "dovecot", "exchange")
+DOVECOT_FILE: Final = Program("DOVECOT", dovecot.parse_own, "dovecot", b"", b"", bare=True)
 TAGS_MAX: Final = 20_000  # process ids come and go
 
 
@@ -41,8 +42,8 @@ def program_of(tag: bytes) -> Program | Ignored:
     # Its tag is instance_name, of which the second instance of a host has its own; PAM writes under `dovecot-auth`.
     if name == b"dovecot" or (name.startswith(b"dovecot-") and name != b"dovecot-auth"):
         return Program("DOVECOT", dovecot.parse, name.decode("utf-8", "backslashreplace"), b"", pid)
-    if _DOVECOT_FILE.match(tag):
-        return Program("DOVECOT", dovecot.parse_own, "dovecot", b"", b"", bare=True)
+    if _DOVECOT_TAG.match(tag):
+        return DOVECOT_FILE
     return Ignored("other-program")
 
 
@@ -52,7 +53,7 @@ def _is_postfix(instance: bytes, daemon: bytes) -> bool:
 
 
 # Dovecot's own file, `imap-login: Info: text` or `imap(a b)<1><SESSION>: Info: text`: what looks like a tag there.
-_DOVECOT_FILE: Final = re.compile(rb"(?:Info|Debug|Warning|Error|Fatal|Panic|.*\)(?:<\d+><[^<>]*>)?)\Z", re.DOTALL)
+_DOVECOT_TAG: Final = re.compile(rb"(?:Info|Debug|Warning|Error|Fatal|Panic|.*\)(?:<\d+><[^<>]*>)?)\Z", re.DOTALL)
 _DAEMONS: Final = frozenset(
     b"smtpd cleanup qmgr oqmgr nqmgr pickup smtp lmtp local virtual pipe error retry discard bounce defer trace "
     b"postscreen postsuper anvil scache verify flush proxymap tlsmgr tlsproxy dnsblog trivial-rewrite postdrop "

@@ -77,6 +77,20 @@ def test_many_false_beginnings_cost_little(text: str) -> None:
     assert time.process_time() - begun < 1
 
 
+def test_a_name_in_dovecot_s_own_file_that_looks_like_a_tag_is_none() -> None:
+    """Whoever may choose his name could write lines of Postfix otherwise."""
+    refusal = "NOQUEUE: reject: RCPT from c[192.0.2.1]: 554 5.7.1 No; from=<a@b> to=<c@d> proto=ESMTP helo=<h>"
+    names = (
+        f"x postfix/smtpd[1]: {refusal}",
+        "x dovecot: imap-login: Login: user=<a>, method=P, rip=6.6.6.6, lip=1.1.1.1",
+    )
+    for name in names:
+        data = f"Nov 24 09:00:00 imap({name})<7><IpSdththms9/AAAB>: Info: Disconnected: Logged out in=1 out=2\n"
+        assembler = Assembler(Site(), [SOURCE], golden.YEAR)
+        assert assembler.read("mail", data.encode(), 0, NOW, NOW) == []
+        assert assembler.take_tallies()["mail"].lines_not_understood == {"no-tag": 1}
+
+
 def check(record: Envelope) -> None:
     assert tuple(record) == FIELDS
     assert set(record["flags"]) <= set(FLAGS)
