@@ -15,9 +15,12 @@ from producers.envelopes import Envelopes
 from producers.events import Client, Delivery
 from producers.identity import message_key
 from producers.lines import Line, LineReader, Tally
+from producers.mailboxes import KEPT, Mailboxes
 from producers.messages import Messages, bound, parent_of
 from producers.parts import Parts
 from producers.records import NO_CLIENT
+from producers.rows import RowReader, is_tracking_log
+from producers.tracking import Tracking
 from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
 from producers.whole_lines import WholeLines
 from schemas.envelope import Envelope
@@ -34,7 +37,15 @@ class Assembler:
         """Empty. `year` of the first lines, where it is known and not written in them."""
         self._messages = Messages(site, sources, self.lost)
         self._whole_lines = WholeLines(self._messages, self._delivered, self._say)
-        self._readers = {source.name: LineReader(source, year, site.host) for source in sources}
+        self._mailboxes = Mailboxes(self._messages.maker, self.lost)
+        self._host = site.host
+        self._tracking = Tracking(site, self._messages.maker, self.lost)
+        self._readers: dict[str, LineReader | RowReader] = {
+            source.name: RowReader(source, site.host)
+            if source.mta == "exchange"
+            else LineReader(source, year, site.host)
+            for source in sources
+        }
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
         self._envelopes = Envelopes(self._messages)
@@ -51,6 +62,8 @@ class Assembler:
         """Records that these lines decide, in order. `chunk` = whole lines (the very last may lack its end)."""
         self._messages.observed_time = observed_time
         reader = self._readers[source_name]
+        if is_tracking_log(chunk) and isinstance(reader, LineReader) and reader.source.mta == "auto":
+            reader = self._as_rows(reader)
         for line, event in reader.read(chunk, offset, reference_time):
             self._messages.run_timers(source_name, reader.newest_time or line.moment.time)
             self._whole_lines.run_timers(source_name, reader.newest_time or line.moment.time)
@@ -63,6 +76,8 @@ class Assembler:
             reader.newest_time = max(reader.newest_time or source_time, source_time)
             self._messages.run_timers(name, reader.newest_time)
             self._whole_lines.run_timers(name, reader.newest_time)
+        self._messages.made += self._mailboxes.run_timers(self._log_time())
+        self._messages.made += self._tracking.run_timers(self._log_time())
         return self._take()
 
     def entered(self, source_name: str, at_start_of_stream: bool) -> None:
@@ -79,6 +94,11 @@ class Assembler:
         """The input has ended for good: what is open comes out as far as it is known."""
         self._whole_lines.finish()
         self._messages.finish()
+        self._messages.made += self._mailboxes.finish()
+        self._messages.made += self._tracking.finish()
+        for reader in self._readers.values():
+            if isinstance(reader, RowReader):
+                reader.finish()
         return self._take()
 
     def take_tallies(self) -> dict[str, Tally]:
@@ -90,7 +110,8 @@ class Assembler:
             if reader.newest_time is not None:
                 tally.captured_through = reader.newest_time - 1  # more lines of that very moment may follow
             out[name] = tally
-        for line in (*self._messages.waiting(), *self._whole_lines.waiting(), *self._parts.waiting()):
+        parts = (self._messages, self._whole_lines, self._parts, self._mailboxes, self._tracking)
+        for line in (line for part in parts for line in part.waiting()):
             tally = out.get(line.source_name, Tally())  # a stream that is no longer configured makes no claim
             if tally.captured_through is not None:
                 tally.captured_through = min(tally.captured_through, line.moment.time - 1)
@@ -106,6 +127,8 @@ class Assembler:
             "envelopes": self._envelopes.state(),
             "whole_lines": self._whole_lines.state(),
             "parts": self._parts.state(),
+            "mailboxes": self._mailboxes.state(),
+            "tracking": self._tracking.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -122,9 +145,15 @@ class Assembler:
         if "whole_lines" in state:  # not in snapshots of before
             self._whole_lines.restore(state["whole_lines"])
         self._parts.restore(state.get("parts"))
+        if "mailboxes" in state:  # snapshots of before have neither
+            self._mailboxes.restore(state["mailboxes"])
+            self._tracking.restore(state["tracking"])
         for name, values in state["readers"].items():
-            if name in self._readers:
-                self._readers[name].restore(values)
+            reader = self._readers.get(name)
+            if isinstance(reader, LineReader) and "rows" in values:
+                reader = self._as_rows(reader)
+            if reader is not None:
+                reader.restore(values)
         return self
 
     # What lines say. One method an event.
@@ -184,6 +213,7 @@ class Assembler:
 
     def _delivered(self, line: Line, event: Delivery) -> None:
         transaction = self._messages.get(line, event.queue_id)
+        event, more_to_come = self._mailboxes.claim(line, event, transaction.number)
         if event.outcome == "DEFERRED":
             self._messages.deferred(transaction, Attempt(line, event, self._messages.observed_time))
             return
@@ -196,6 +226,8 @@ class Assembler:
             return
         if event.child_queue_id is not None:
             self._messages.link(line, transaction, event.child_queue_id, "MESSAGE")
+        if more_to_come and event.session_id is not None:
+            transaction.expects.append(event.session_id)
         self._messages.decide(transaction, Attempt(line, event, self._messages.observed_time, attempts))
 
     def _refused(self, line: Line, event: events.Refusal) -> None:
@@ -307,6 +339,37 @@ class Assembler:
         if whole is not None and (handler := _HANDLERS.get(type(whole[1]))) is not None:
             handler(self, *whole)
 
+    def _accessed(self, line: Line, event: events.Access) -> None:
+        self._messages.made.append(self._messages.maker.access(line, self._messages.observed_time, event))
+
+    def _lmtp_client(self, line: Line, event: events.LmtpClient) -> None:
+        self._mailboxes.connected(line, event)
+
+    def _stored(self, line: Line, event: events.Stored) -> None:
+        self._messages.made += self._mailboxes.run_timers(self._log_time())
+        number = self._mailboxes.claimed(line, event)
+        if number is not None:
+            self._messages.told(number, event, kept=event.rank >= KEPT)
+            return
+        newest = self._readers[line.source_name].newest_time or line.moment.time
+        self._messages.made += self._mailboxes.stored(line, event, self._messages.observed_time, newest)
+
+    def _tracked(self, line: Line, event: events.Tracked) -> None:
+        newest = self._readers[line.source_name].newest_time or line.moment.time
+        observed = self._messages.observed_time
+        self._messages.made += self._tracking.row(line, event, observed, newest, self._log_time())
+
+    def _as_rows(self, reader: LineReader) -> RowReader:
+        """The stream turned out to be a tracking log: its lines are rows from here on."""
+        rows = RowReader(reader.source, self._host)
+        rows.tally, rows.newest_time = reader.tally, reader.newest_time
+        self._readers[reader.source.name] = rows
+        return rows
+
+    def _log_time(self) -> int:
+        """Log time that all streams have come to; 0 while one of them was not read at all."""
+        return min((reader.newest_time or 0 for reader in self._readers.values()), default=0)
+
     def _take(self) -> list[Envelope]:
         out, self._messages.made = self._messages.made, []
         return out
@@ -339,4 +402,8 @@ _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.Hop: Assembler._by_envelope,
     events.SyslogPart: Assembler._part,
     **{kind: _of_messages(act) for kind, act in accepted.HANDLERS.items()},
+    events.Access: Assembler._accessed,
+    events.LmtpClient: Assembler._lmtp_client,
+    events.Stored: Assembler._stored,
+    events.Tracked: Assembler._tracked,
 }

@@ -49,7 +49,11 @@ def plan(agent: Agent, files: list[Path], now: int) -> Backfill:
     source = _source_of(agent, files[0])
     ordered = sorted(files, key=lambda path: _first_time(path, source, now))
     with open_log(ordered[0]) as file:
-        first_line = _lines(file)[0].rstrip(b"\r")
+        lines = _lines(file)
+    # Exchange's files all begin with the same comments, perhaps behind a byte order mark.
+    first_line = next((line for line in lines if line.removeprefix(b"\xef\xbb\xbf")[:1] != b"#"), lines[0]).rstrip(
+        b"\r"
+    )
     mark = hashlib.sha256(first_line).hexdigest()[:8]
     return Backfill(
         agent_id=f"{agent.agent_id}+once-{mark}",

@@ -4,7 +4,7 @@ All values are canonical: text is decoded (`text.decode`), addresses are in exte
 `queue_id` names a message on one server while it lasts; the assembler adds host and instance.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from schemas.envelope import Kind, Outcome, RecipientIpOrigin, SenderIpOrigin
 
@@ -418,6 +418,68 @@ class SyslogPart(NamedTuple):
     ends_line: bool
 
 
+class Access(NamedTuple):
+    """A mailbox was opened to a client, or was not. `user` is the login name as logged; None = none logged."""
+
+    user: str | None
+    protocol: str
+    client_ip: bytes | None
+    client_port: int | None
+    server_ip: bytes | None
+    session_id: str | None
+    tls: str | None
+    outcome: Outcome
+    attempts: int
+    flags: tuple[str, ...] = ()
+
+
+class LmtpClient(NamedTuple):
+    """A process of a mailbox server takes mail from this client from now on."""
+
+    process: str
+    client: Client
+
+
+class Stored(NamedTuple):
+    """A mailbox server tells what it did with one recipient's mail; the MTA that handed it over names `session_id`.
+
+    Several lines may tell of one delivery: the one of the highest `rank` says what became of it.
+    """
+
+    session_id: str
+    process: str
+    user: Address
+    message_id: str | None
+    outcome: Outcome
+    rank: int
+    flags: tuple[str, ...] = ()
+
+
+class Tracked(NamedTuple):
+    """A row of a tracking log: what one event says of a message and of each recipient that it is about.
+
+    `is_wide`: `queue_id` names the message on all servers of the organisation. `from_mailbox`: a mailbox here handed
+    it in. `is_originating`: whether it began here; None = not logged. `deliveries` of an event that decides nothing
+    have the outcome UNKNOWN; those of RENAMED say what each recipient was before.
+    """
+
+    what: Literal["RECEIVED", "RENAMED", "FORKED", "PASSED", "DECIDED", "DEFERRED", "HELD"]
+    queue_id: str
+    is_wide: bool
+    sender: Address | None
+    message_id: str | None
+    size_bytes: int | None
+    recipient_count: int | None
+    client: Client | None
+    from_mailbox: bool
+    kind: Kind
+    is_originating: bool | None
+    previous_queue_id: str | None
+    own_ip: bytes | None
+    deliveries: tuple[Delivery, ...]
+    flags: tuple[str, ...] = ()
+
+
 class Ignored(NamedTuple):
     """Known to carry no envelope facts."""
 
@@ -461,6 +523,10 @@ Event = (
     | Attempted
     | EnvelopeEnded
     | Hop
+    | Access
+    | LmtpClient
+    | Stored
+    | Tracked
     | Lost
     | Accepted
     | Routed

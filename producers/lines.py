@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 from infra.platform.clock import MINUTE, SECOND
 from infra.platform.settings import Source
 from producers.events import Event, Ignored, Lost, NotUnderstood
-from producers.sources import opensmtpd_console
+from producers.sources import dovecot, opensmtpd_console
 from producers.sources.header import Moment, Stamps
-from producers.sources.route import OWN_FORM, TAGS_MAX, Program, program_of
+from producers.sources.route import DOVECOT_FILE, OWN_FORM, TAGS_MAX, Program, program_of
 from schemas.envelope import Mta
 
 # Identical lines are told apart by counting them within their second; a line may come late by so many seconds.
@@ -122,8 +122,12 @@ class LineReader:
         if isinstance(program, Ignored):
             self._ignored(program.rule)
             return None
+        if b"(" in raw[at:blank] and not program.bare:  # no host: a line of Dovecot's own file, and a user's name in it
+            self._not_understood("no-tag")
+            return None
+        text_at, host_end = (at, at) if program.bare else (colon + 2, blank)
         try:
-            event = program.parse(program.daemon, program.pid, raw[colon + 2 :])
+            event = program.parse(program.daemon, program.pid, raw[text_at:])
         except (
             Exception
         ):  # one line that a parser fails at must not end the agent, now and at every start; it is counted
@@ -138,7 +142,7 @@ class LineReader:
         if isinstance(event, Lost):
             self._lost(event.marker, event.times)
             return None
-        host = self._hosts.get(raw[at:blank]) or self._host_of(raw[at:blank])
+        host = self._hosts.get(raw[at:host_end]) or self._host_of(raw[at:host_end])
         n = self._count(raw, moment.time // SECOND)
         return Line(raw, self.source.name, start, moment, host, program.instance, program.mta, n), event
 
@@ -152,7 +156,7 @@ class LineReader:
         log_time = min(moment.time, reference_time + AHEAD_MAX)
         if self.newest_time is None or log_time > self.newest_time:
             self.newest_time = log_time
-        program = OWN_FORM
+        program = DOVECOT_FILE if dovecot.is_own_form(raw[at:]) else OWN_FORM
         try:
             event = program.parse(program.daemon, program.pid, raw[at:])
         except Exception:  # as in _event

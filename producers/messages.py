@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from infra.platform.clock import DAY, HOUR, MINUTE, SECOND
 from infra.platform.settings import Site, Source
+from producers.events import Stored
 from producers.identity import message_key
 from producers.lines import Line
+from producers.mailboxes import taken_over
 from producers.records import NO_CLIENT, NO_RELAY, RecordMaker
 from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
 from schemas.envelope import Envelope, Outcome
@@ -179,10 +181,23 @@ class Messages:
         if transaction.waiting and _complete(transaction):
             self._emit_waiting(transaction)
 
+    def told(self, number: int, told: Stored, *, kept: bool) -> None:
+        """The mailbox server tells what became of a delivery that waits for it; nothing more is awaited when `kept`."""
+        transaction = self._by_number.get(number)
+        if transaction is None or told.session_id not in transaction.expects:
+            return
+        for attempt in transaction.waiting:
+            if attempt.delivery.session_id == told.session_id:
+                attempt.delivery = taken_over(attempt.delivery, told)
+        if kept:
+            transaction.expects.remove(told.session_id)
+            self.completed(transaction)
+
     def _emit_waiting(self, transaction: Transaction) -> None:
         for attempt in transaction.waiting:
             self._emit(transaction, attempt)
         transaction.waiting.clear()
+        transaction.expects.clear()
         if self._incomplete.get(transaction.key) is transaction:
             del self._incomplete[transaction.key]
         if transaction.ended:
@@ -298,7 +313,7 @@ class Messages:
 
 def _complete(transaction: Transaction) -> bool:
     """Whether nothing of the message is to be waited for."""
-    if transaction.sender is None:
+    if transaction.sender is None or transaction.expects:
         return False
     if transaction.parent is not None:
         return True

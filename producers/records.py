@@ -6,8 +6,8 @@ from typing import Final
 
 from infra.platform.errors import SettingsError
 from infra.platform.settings import Site
-from producers.events import Address, Client, Relay
-from producers.identity import record_id
+from producers.events import Access, Address, Client, Relay
+from producers.identity import message_key, record_id
 from producers.lines import Line
 from producers.text import ip_address
 from producers.transactions import Transaction
@@ -97,6 +97,20 @@ class RecordMaker:
         record = self._record("REFUSAL", line, observed_time, sender, recipient, client, outcome)
         record["queue_id"], record["message_key"] = queue_id, message_key
         record["direction"] = self._direction(record, here=False)
+        return record
+
+    def access(self, line: Line, observed_time: int, told: Access) -> Envelope:
+        """The record of a mailbox that was opened to a client, or was not. Only who was let in is authenticated."""
+        user = Address(told.user, None, told.flags) if told.user is not None else None
+        authenticated = told.user if told.outcome == "ACCESSED" else None
+        client = Client(None, None, "NOT_LOGGED", user=authenticated, flags=told.flags)
+        record = self._record("MAILBOX_ACCESS", line, observed_time, None, user, client, told.outcome)
+        record["message_key"] = message_key(line.host, line.instance, "", line.raw, line.n)
+        record["recipient_ip"], record["recipient_port"] = told.client_ip, told.client_port
+        record["recipient_ip_origin"] = "MAILBOX_CLIENT" if told.client_ip is not None else "NOT_LOGGED"
+        record["server_ip"] = told.server_ip or self._server_ip
+        record["access_protocol"], record["session_id"] = told.protocol, told.session_id
+        record["tls"], record["attempts"] = told.tls, told.attempts
         return record
 
     def _record(

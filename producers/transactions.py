@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from producers.events import Address, Client, Delivery, Refusal, Relay
+from producers.events import Address, Client, Delivery, Refusal, Relay, Stored
 from producers.lines import Line
 from producers.sources.header import Moment
 from schemas.envelope import Kind
@@ -60,6 +60,7 @@ class Transaction:
     open_ended: bool = False  # how many recipients are to be decided is not known
     owner: Address | None = None  # of a list: the sender of what its recipients get
     failed: bool = False  # someone will not get it, and no notice of that was seen yet
+    expects: list[str] = field(default_factory=list)  # LMTP sessions that the mailbox server has still to tell of
 
     def flag(self, *names: str) -> None:
         """Add flags, once each."""
@@ -104,5 +105,5 @@ def from_plain(plain: Any) -> Any:
 
 _TYPES: dict[str, Any] = {
     kind.__name__: kind
-    for kind in (Transaction, Attempt, Parent, Address, Client, Relay, Delivery, Refusal, Line, Moment)
+    for kind in (Transaction, Attempt, Parent, Address, Client, Relay, Delivery, Refusal, Stored, Line, Moment)
 }

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from producers.events import Address, Delivery, Event, NotUnderstood, Relay, Routed
 from producers.sources.exim_fields import ADDRESS, DELIVERY, SAID, Fields, readings, relay_of
+from producers.sources.replies import EXIM_ID, LMTP_SESSION, QUEUED_AS, SENDMAIL_ID
 from producers.text import address, decode
 from schemas.envelope import Outcome
 
@@ -30,12 +31,7 @@ _SMTP_SAID: Final = re.compile(
     rb"(?:host ([^\s\[\]]+ \[[0-9A-Fa-f.:]+\](?::\d+)?): )?([245]\d\d)(?:[ -](?:([245]\.\d{1,3}\.\d{1,3})\b)?|\Z)",
     re.DOTALL,
 )
-_NEXT_IDS: Final = (
-    re.compile(rb"\bid=([0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})\b"),
-    re.compile(rb"[Qq]ueued as ([0-9A-Za-z]{5,24})\b"),
-    re.compile(rb"2\.0\.0 ([0-9A-Za-z]{10,20}) Message accepted for delivery"),
-)
-_LMTP_SESSION: Final = re.compile(rb"2\.0\.0 <[^>]*> ([0-9A-Za-z+/]{16,32}(?::R\d+)?) Saved")
+_NEXT_IDS: Final = (EXIM_ID, QUEUED_AS, SENDMAIL_ID)
 _OPERATORS: Final = (b"|", b"/", b">", b":", b"save ")  # what aliases and filters of this host make of an address
 _TIMED_OUT: Final = b"retry timeout exceeded"
 
@@ -78,7 +74,7 @@ def _succeeded(queue_id: str, flag: bytes, acted: Acted, fields: Fields) -> Even
     said = fields.get(b"C", b"")
     code = SAID.match(said)
     next_id = next((found[1] for form in _NEXT_IDS if (found := form.search(said))), None)
-    session = _LMTP_SESSION.search(said)
+    session = LMTP_SESSION.search(said)
     return Routed(
         Delivery(
             queue_id,

@@ -170,9 +170,13 @@ class Stamps:
 
 
 def line_time(line: bytes, zone: str, reference_time: int) -> int | None:
-    """Time of one line, microseconds; None when it has no known header."""
+    """Time of one line, or of a row of values between commas, microseconds; None when it has no known header."""
     stamps = Stamps(ZoneInfo(zone))
-    found = stamps.read(line, reference_time) or stamps.read_own_form(line)
+    found = (
+        stamps.read(line, reference_time)
+        or stamps.read_own_form(line)
+        or stamps.read(line.partition(b",")[0] + b" ", reference_time)
+    )
     return found[0].time if found else None
 
 

@@ -31,6 +31,7 @@ from producers.events import (
 )
 from producers.sources import postfix_notes
 from producers.sources.postfix_access import ACTIONS, HOST_IP_PORT, access_action, client_of
+from producers.sources.replies import EXIM_ID, LMTP_SESSION, QUEUED_AS, SENDMAIL_ID
 from producers.text import address, bounded, decode, ip_address, scan_address
 from schemas.envelope import Kind, Outcome
 
@@ -38,10 +39,6 @@ TEXT_BYTES_MAX: Final = 2000  # Postfix cuts what it logs there
 # Short: microseconds and inode in upper-case hex. Long: base 52 without vowels, so no word looks like one.
 _QUEUE_ID: Final = re.compile(rb"(?:[0-9A-F]{6,24}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,24})\Z")
 _REPLY_CODE: Final = re.compile(rb"(?:\(|said: )([2-5]\d\d)[ -]")
-_QUEUED_AS: Final = re.compile(rb"[Qq]ueued as ([0-9A-Za-z]{5,24})\b")
-_EXIM_ID: Final = re.compile(rb"\bid=([0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})\b")
-_SENDMAIL_ID: Final = re.compile(rb"2\.0\.0 ([0-9A-Za-z]{10,20}) Message accepted for delivery")
-_LMTP_SESSION: Final = re.compile(rb"2\.0\.0 <[^>]*> ([0-9A-Za-z+/]{16,32}(?::R\d+)?) Saved")
 _CHILD: Final = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\)\Z")
 _BEHIND_USER: Final = (b", sasl_method=", b", sasl_sender=", b", orig_queue_id=", b", orig_client=")
 _BROKEN_OFF: Final = (b"canceled", b"lost connection after", b"timeout after", b"too many errors", b"queue file size")
@@ -202,9 +199,9 @@ def _outcome(
         elif relay.text == "none":
             outcome = "DISCARDED"
         if child is None:
-            found = _QUEUED_AS.search(text) or _EXIM_ID.search(text) or _SENDMAIL_ID.search(text)
+            found = QUEUED_AS.search(text) or EXIM_ID.search(text) or SENDMAIL_ID.search(text)
             next_queue_id = found[1].decode("ascii") if found else None
-            found = _LMTP_SESSION.search(text)
+            found = LMTP_SESSION.search(text)
             session = found[1].decode("ascii") if found else None
     code = _REPLY_CODE.search(text)
     return Delivery(
@@ -263,7 +260,7 @@ def _by_word(queue_id: str, daemon: bytes, pid: bytes, rest: bytes) -> Event:
             if _QUEUE_ID.match(child):
                 return Child(queue_id, child.decode("ascii"), kind)
     if rest.startswith(b"proxy-accept: "):
-        found = _QUEUED_AS.search(rest)
+        found = QUEUED_AS.search(rest)
         return (
             Handed(pid.decode("ascii", "replace"), found[1].decode("ascii"))
             if found

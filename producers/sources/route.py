@@ -3,33 +3,37 @@
 A tag is what stands before `: `, such as `postfix/smtpd[123]`. A mail system added here is added everywhere.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from producers.events import Event, Ignored
-from producers.sources import exim, opensmtpd, postfix, sendmail
+from producers.sources import dovecot, exim, opensmtpd, postfix, sendmail
 from schemas.envelope import Mta
 
 Parse = Callable[[bytes, bytes, bytes], Event]
 
 
 class Program(NamedTuple):
-    """Who wrote a line: the mail system and its parser, the instance on the host, the daemon and its process id."""
+    """Who wrote a line: the mail system and its parser, the instance on the host, the daemon and its process id.
+
+    `bare`: its lines have neither host nor tag; the text begins behind the time.
+    """
 
     mta: Mta
     parse: Parse
     instance: str
     daemon: bytes
     pid: bytes
+    bare: bool = False
 
 
-SUPPORTED: Final = ("auto", "postfix", "exim", "sendmail", "opensmtpd")
+SUPPORTED: Final = ("auto", "postfix", "exim", "sendmail", "opensmtpd", "exchange", "dovecot")
 # How a line is read that its mail system cut into several (`events.Part`): process id, queue id, the pieces.
 PIECES: Final[dict[Mta, Callable[[bytes, bytes, Sequence[bytes]], Event]]] = {"SENDMAIL": sendmail.parse_pieces}
-TAGS_MAX: Final = 20_000  # process ids come and go
-
-
+DOVECOT_FILE: Final = Program("DOVECOT", dovecot.parse_own, "dovecot", b"", b"", bare=True)
 OWN_FORM: Final = Program("EXIM", exim.parse, "exim", b"exim", b"")  # lines without host and tag
+TAGS_MAX: Final = 20_000  # process ids come and go
 
 
 def program_of(tag: bytes) -> Program | Ignored:
@@ -45,6 +49,11 @@ def program_of(tag: bytes) -> Program | Ignored:
         return Program("SENDMAIL", sendmail.parse, "sendmail", name, pid)
     if name.startswith(b"exim") and not slash:
         return Program("EXIM", exim.parse, name.decode("utf-8", "backslashreplace"), name, pid)
+    # Its tag is instance_name, of which the second instance of a host has its own; PAM writes under `dovecot-auth`.
+    if name == b"dovecot" or (name.startswith(b"dovecot-") and name != b"dovecot-auth"):
+        return Program("DOVECOT", dovecot.parse, name.decode("utf-8", "backslashreplace"), b"", pid)
+    if _DOVECOT_TAG.match(tag):
+        return DOVECOT_FILE
     return Ignored("other-program")
 
 
@@ -54,6 +63,8 @@ def _is_postfix(instance: bytes, daemon: bytes) -> bool:
 
 
 _SENDMAIL: Final = (b"sendmail-", b"sm-mta", b"sm-msp", b"sm-que", b"sm-client", b"sm-accept")
+# Dovecot's own file, `imap-login: Info: text` or `imap(a b)<1><SESSION>: Info: text`: what looks like a tag there.
+_DOVECOT_TAG: Final = re.compile(rb"(?:Info|Debug|Warning|Error|Fatal|Panic|.*\)(?:<\d+><[^<>]*>)?)\Z", re.DOTALL)
 _DAEMONS: Final = frozenset(
     b"smtpd cleanup qmgr oqmgr nqmgr pickup smtp lmtp local virtual pipe error retry discard bounce defer trace "
     b"postscreen postsuper anvil scache verify flush proxymap tlsmgr tlsproxy dnsblog trivial-rewrite postdrop "

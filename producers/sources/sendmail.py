@@ -28,6 +28,7 @@ from producers.events import (
     Undelivered,
 )
 from producers.sources import sendmail_notes, sendmail_refusals
+from producers.sources.replies import EXIM_ID, LMTP_SESSION, QUEUED_AS
 from producers.sources.sendmail_values import (
     HERE,
     TEXT_BYTES_MAX,
@@ -67,9 +68,6 @@ _UID: Final = re.compile(rb"(.*) \((\d{1,10})/\d{1,10}\)\Z", re.DOTALL)
 _RELAY: Final = re.compile(rb"(.*?)\.? \[([^\[\]]*)\]\Z", re.DOTALL)
 _CODE: Final = re.compile(rb"(?:Deferred: |Sent \()?([2-5]\d\d)[ -]")
 _OWN_ID: Final = re.compile(rb"Sent \((?:2\.0\.0 )?([0-9A-Za-z]{3,12}\d{5,8}) Message accepted for delivery\)")
-_QUEUED_AS: Final = re.compile(rb"[Qq]ueued as ([0-9A-Za-z]{5,24})\b")
-_EXIM_ID: Final = re.compile(rb"\bid=([0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})\b")
-_LMTP_SESSION: Final = re.compile(rb"<[^>]*> ([0-9A-Za-z+/]{16,32}(?::R\d+)?) Saved")
 _COMMAND: Final = re.compile(rb"(?:rset|helo|ehlo|quit|mail|auth|starttls|lhlo|data|bdat)\Z", re.IGNORECASE)
 _NOTICE: Final = re.compile(rb"(DSN|return to sender|sender notify|postmaster notify): ")
 _INTERVAL: Final = rb"\d+ (?:week|day|hour|minute|second)s?"
@@ -287,8 +285,8 @@ def _code(reply: bytes | None, stat: bytes) -> int | None:
 
 def _ids(stat: bytes) -> tuple[str | None, str | None]:
     """What the next hop's answer tells: its queue id, an LMTP session; nothing else of it."""
-    found = _OWN_ID.match(stat) or _QUEUED_AS.search(stat) or _EXIM_ID.search(stat)
-    session = _LMTP_SESSION.search(stat)
+    found = _OWN_ID.match(stat) or QUEUED_AS.search(stat) or EXIM_ID.search(stat)
+    session = LMTP_SESSION.search(stat)
     return (found[1].decode("ascii") if found else None), (session[1].decode("ascii") if session else None)
 
 

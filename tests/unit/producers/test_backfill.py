@@ -107,6 +107,18 @@ def test_a_backfill_is_an_agent_of_its_own_named_by_the_first_line(agent: Agent,
     assert backfill.plan(agent, [first], NOW).agent_id == plan.agent_id
 
 
+def test_files_of_exchange_are_ordered_by_their_rows_and_named_by_them(agent: Agent, tmp_path: Path) -> None:
+    """All of them begin with the same comments."""
+    begin = b"\xef\xbb\xbf#Software: Microsoft Exchange Server\r\n#Fields: date-time,event-id\r\n"
+    second, first = (
+        written(tmp_path / f"MSGTRK2026112{day}-1.LOG", begin + b"2026-11-2%dT09:00:00.000Z,RECEIVE\r\n" % day)
+        for day in (4, 3)
+    )
+    os.utime(first, (NOW // 10**6, NOW // 10**6))
+    assert backfill.plan(agent, [second, first], NOW).files == [first, second]
+    assert backfill.plan(agent, [second], NOW).agent_id != backfill.plan(agent, [first], NOW).agent_id
+
+
 def test_a_file_belongs_to_the_stream_whose_name_it_begins_with(agent: Agent, tmp_path: Path) -> None:
     two = agent.model_copy(update={"sources": [*agent.sources, Source(name="dovecot", path=tmp_path / "dovecot.log")]})
     assert backfill.plan(two, [written(tmp_path / "dovecot.log.1", lines(7, 1))], NOW).source.name == "dovecot"
