@@ -28,7 +28,6 @@ from producers.follow import FileIdentity, Follower, stream_files
 from producers.outbox import Identity, Outbox
 from producers.publish import Position, Publisher, open_producer, read_position
 from producers.ship import Shipper
-from producers.sources.route import SUPPORTED
 
 _LOG = logging.get("agent")
 
@@ -101,12 +100,6 @@ def _check(settings: Settings) -> None:
     paths = [os.path.realpath(source.path) for source in agent.sources]
     if len(set(paths)) < len(paths):
         raise SettingsError("Two entries of agent.sources have one path.", "A log is followed once.")
-    for source in agent.sources:
-        if source.mta not in SUPPORTED:
-            raise SettingsError(
-                f"agent.sources: mta = {source.mta} of {source.name} is not read yet.",
-                f"Read so far: {', '.join(SUPPORTED)}.",
-            )
 
 
 def _check_identity(box: Outbox, agent_id: str) -> None:

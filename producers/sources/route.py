@@ -28,7 +28,6 @@ class Program(NamedTuple):
     bare: bool = False
 
 
-SUPPORTED: Final = ("auto", "postfix", "exim", "sendmail", "opensmtpd", "exchange", "dovecot")
 # How a line is read that its mail system cut into several (`events.Part`): process id, queue id, the pieces.
 PIECES: Final[dict[Mta, Callable[[bytes, bytes, Sequence[bytes]], Event]]] = {"SENDMAIL": sendmail.parse_pieces}
 DOVECOT_FILE: Final = Program("DOVECOT", dovecot.parse_own, "dovecot", b"", b"", bare=True)

@@ -106,7 +106,6 @@ def test_year_and_zone_from_arguments_reach_the_records(file: Path) -> None:
     [
         (("--time-zone", "Mars/Olympus"), "is not a time zone"),
         (("--own-network", "192.0.2.0/33"), "is no network"),
-        (("--mta", "exim"), "not read yet"),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(file: Path, arguments: tuple[str, ...], word: str) -> None:
