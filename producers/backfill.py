@@ -28,7 +28,7 @@ from producers.follow import (
     open_log,
     read_there_is,
 )
-from producers.sources.header import line_time
+from producers.sources.wrap import line_time
 
 _LOG = logging.get("agent")
 OUTBOX_FOLDER: Final = "once"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from producers.events import Event, Ignored
-from producers.sources import postfix
+from producers.sources import postfix, syslog
 from schemas.envelope import Mta
 
 Parse = Callable[[bytes, bytes, bytes], Event]
@@ -33,6 +33,8 @@ def program_of(tag: bytes) -> Program | Ignored:
     instance, slash, daemon = name.rpartition(b"/")
     if slash and instance and _is_postfix(instance, daemon):
         return Program("POSTFIX", postfix.parse, instance.decode("utf-8", "backslashreplace"), daemon, pid)
+    if name in syslog.NAMES:
+        return Program("POSTFIX", syslog.parse, "", name, pid)  # it makes no record, so the mail system is never named
     return Ignored("other-program")
 
 

@@ -164,7 +164,7 @@ def test_what_is_open_at_the_end_is_not_final(file: Path) -> None:
         ("\ufeffNov 24 10:00:00 mx1 postfix/smtpd[1]: connect from x[192.0.2.1]\n".encode("utf-16"), 2),
         (b"a" * 65_537 + b"\n", 1),
         (b"{}\n[]\nnull\n", 3),
-        (b"<34>1 2026-11-24T09:00:00Z mx1 postfix/qmgr 1 - - 3F2A1C0D4E: removed\n", 1),
+        (b"<34>1 2026-11-24T09:00:00Z mx1 postfix/qmgr 1 - no-data 3F2A1C0D4E: removed\n", 1),
         (bytes(range(256)) * 4, 5),
     ],
     ids=["empty", "blank", "nul", "nul lines", "no utf8", "utf16", "64 KiB line", "json", "rfc5424", "all bytes"],
