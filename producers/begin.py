@@ -24,7 +24,8 @@ from infra.platform.settings import Settings, Source
 from producers import backfill, outbox, recover
 from producers.capture import Capture, SourceState
 from producers.errors import ForeignPositionError
-from producers.follow import FileIdentity, Follower, stream_files
+from producers.follow import Follower, stream_files
+from producers.logfile import FileIdentity
 from producers.outbox import Identity, Outbox
 from producers.publish import Position, Publisher, open_producer, read_position
 from producers.ship import Shipper
@@ -64,6 +65,7 @@ def live_agent(settings: Settings, clock: Clock, stop: threading.Event, *, new_o
             capture.positions[source.name].file,
             capture.positions[source.name].offset,
             [read.file for read in capture.files_read if read.source_name == source.name],
+            capture.positions[source.name].reference_time,
         )
         for source in agent.sources
     ]

@@ -54,6 +54,8 @@ def replay(
         settings.Site, host=host, own_domains=list(own_domains), own_networks=list(own_networks), filters=list(filters)
     )
     counts = replaying.print_records(replaying.replay(files, source, site, year, SystemClock()), sys.stdout)
+    if sys.stderr.isatty() and (sentence := replaying.nothing_understood(counts)) is not None:
+        click.echo(sentence, err=True)
     click.echo(json.dumps(counts), err=True)
 
 

@@ -18,9 +18,10 @@ from typing import Any, BinaryIO, Final, Literal
 from infra.platform import logging
 from infra.platform.clock import MINUTE
 from infra.platform.durable import write_atomically
-from producers.capture import Capture, FileRead
+from producers.capture import TOO_LONG, TOO_LONG_ON, Capture, FileRead
 from producers.errors import InputError, OutboxDamagedError, OutboxInUseError, RerunDiffersError
-from producers.follow import Chunk, FileIdentity, is_same, open_log, read_there_is
+from producers.follow import Chunk
+from producers.logfile import FileIdentity, is_same, open_log, reaches, read_there_is
 from producers.outbox import Frame, Outbox, read_frames
 from schemas import avro
 
@@ -140,12 +141,11 @@ class LogFiles:
             if file is None:
                 continue
             try:
-                if is_same(file, known):
-                    file.seek(frame["from_offset"])
+                if is_same(file, known) and reaches(file, frame["from_offset"]):
                     data = read_there_is(file, length)
                     if len(data) == length:
                         return data
-            except (OSError, EOFError, zlib.error):
+            except OSError:
                 continue
         return None
 
@@ -174,7 +174,7 @@ def _again(capture: Capture, frame: Frame, files: LogFiles) -> bool:
         data = files.read(frame)
         if data is None:
             return False
-        too_long = frame["argument"] == "too-long"
+        too_long = frame["argument"] in (TOO_LONG, TOO_LONG_ON)
         again = capture.chunk(
             Chunk(
                 source_name=name,
@@ -184,6 +184,7 @@ def _again(capture: Capture, frame: Frame, files: LogFiles) -> bool:
                 data=b"" if too_long else data,
                 reference_time=frame["reference_time"],
                 too_long=too_long,
+                continued=frame["argument"] == TOO_LONG_ON,
             ),
             observed,
         )
@@ -230,4 +231,5 @@ def _follow_numbers(capture: Capture, frame: Frame) -> None:
         position.file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
         position.offset = frame["to_offset"]
         position.stream_position = frame["stream_position"]
+        position.reference_time = frame["reference_time"]
         capture.book.sources[frame["source_name"]].to_position = frame["stream_position"]

@@ -137,4 +137,10 @@ class Stamps:
         return Moment(first, quality, None)
 
 
-__all__ = ["SECOND", "TIME_MAX", "TIME_MIN", "Moment", "Stamps"]
+def line_time(line: bytes, zone: str, reference_time: int) -> int | None:
+    """Time of one line, microseconds; None when it has no known header."""
+    found = Stamps(ZoneInfo(zone)).read(line, reference_time)
+    return found[0].time if found else None
+
+
+__all__ = ["SECOND", "TIME_MAX", "TIME_MIN", "Moment", "Stamps", "line_time"]

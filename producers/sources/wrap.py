@@ -226,8 +226,8 @@ class Unwrapper:
         return self._line(joined.removesuffix(b"\r"), reference_time, time, depth)
 
 
-def line_time(line: bytes, zone: str, reference_time: int) -> int | None:
-    """Time of one line by itself, microseconds; None when it has none that is known."""
+def time_of_line(line: bytes, zone: str, reference_time: int) -> int | None:
+    """Time of one line by itself, whatever carries it, microseconds; None when it has none that is known."""
     stamps = Stamps(ZoneInfo(zone))
     found = stamps.read(line, reference_time)
     if found is not None:
