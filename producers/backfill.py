@@ -148,7 +148,7 @@ class FileReader:
 def _source_of(agent: Agent, path: Path) -> Source:
     """The configured stream whose live file's name this file's name begins with; the only stream, if there is one."""
     for source in agent.sources:
-        if path.name.startswith(source.path.name):
+        if source.path is not None and path.name.startswith(source.path.name):
             return source
     if len(agent.sources) == 1:
         return agent.sources[0]

@@ -25,10 +25,11 @@ from producers import backfill, outbox, recover
 from producers.capture import Capture, SourceState
 from producers.errors import ForeignPositionError
 from producers.follow import Follower, stream_files
+from producers.journal import Journal, JournalAgain, check_program
 from producers.logfile import FileIdentity
-from producers.outbox import Identity, Outbox
+from producers.outbox import Frame, Identity, Outbox
 from producers.publish import Position, Publisher, open_producer, read_position
-from producers.ship import Shipper
+from producers.ship import Shipper, Stream
 from producers.sources.route import SUPPORTED
 
 _LOG = logging.get("agent")
@@ -54,21 +55,10 @@ def live_agent(settings: Settings, clock: Clock, stop: threading.Event, *, new_o
     box = Outbox(folder)
     _check_identity(box, agent.agent_id)
     capture = Capture(box.identity, settings.legal.zone_info, agent.site, agent.sources, clock.now())
-    paths = {source.name: source.path for source in agent.sources}
     outbox_lost = box.end == 0 and box.identity.agent_epoch > 1
-    how = recover.recover(box, capture, recover.LogFiles(partial(_files_of, paths)))
+    how = recover.recover(box, capture, BytesAgain(agent.sources))
     _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=outbox_lost)
-    streams = [
-        Follower(
-            source.name,
-            source.path,
-            capture.positions[source.name].file,
-            capture.positions[source.name].offset,
-            [read.file for read in capture.files_read if read.source_name == source.name],
-            capture.positions[source.name].reference_time,
-        )
-        for source in agent.sources
-    ]
+    streams = [_stream(source, capture) for source in agent.sources]
     return Shipper(agent, clock, outbox=box, capture=capture, streams=streams, publisher=Publisher(settings.kafka, box))
 
 
@@ -91,6 +81,47 @@ def backfill_agent(settings: Settings, clock: Clock, stop: threading.Event, file
     )
 
 
+def _stream(source: Source, capture: Capture) -> Stream:
+    """The stream of a source, from where `capture` stands, and a word on how far it is behind."""
+    position = capture.positions[source.name]
+    stream: Stream
+    if source.path is None:
+        stream = Journal(source.name, source.journal or (), position.file, position.offset)
+        _LOG.info("reading the journal", source=source.name, going_on=position.file is not None)
+        return stream
+    before = [read.file for read in capture.files_read if read.source_name == source.name]
+    stream = Follower(source.name, source.path, position.file, position.offset, before, position.reference_time)
+    _LOG.info(
+        "following a log",
+        source=source.name,
+        path=str(source.path),
+        going_on=position.file is not None,
+        behind_bytes=stream.behind_bytes(),
+    )
+    return stream
+
+
+class BytesAgain:
+    """Where the bytes of all streams may be had again: the files of each, or the journal."""
+
+    def __init__(self, sources: list[Source]) -> None:
+        """`sources` as configured."""
+        paths = {source.name: source.path for source in sources if source.path is not None}
+        self._files = recover.LogFiles(partial(_files_of, paths))
+        self._journals = {source.name: JournalAgain(source.journal or ()) for source in sources if not source.path}
+
+    def read(self, frame: Frame) -> bytes | None:
+        """The bytes of the frame's chunk; None when they are not to be had any more."""
+        journal = self._journals.get(frame["source_name"])
+        return journal.read(frame) if journal is not None else self._files.read(frame)
+
+    def close(self) -> None:
+        """Let go of files and children."""
+        self._files.close()
+        for journal in self._journals.values():
+            journal.close()
+
+
 def _check(settings: Settings) -> None:
     agent = settings.agent
     if not agent.agent_id:
@@ -100,10 +131,12 @@ def _check(settings: Settings) -> None:
     names = [source.name for source in agent.sources]
     if len(set(names)) < len(names):
         raise SettingsError("Two entries of agent.sources have one name.", "Give each stream its own name.")
-    paths = [os.path.realpath(source.path) for source in agent.sources]
+    paths = [os.path.realpath(source.path) for source in agent.sources if source.path is not None]
     if len(set(paths)) < len(paths):
         raise SettingsError("Two entries of agent.sources have one path.", "A log is followed once.")
     for source in agent.sources:
+        if source.journal is not None:
+            check_program()
         if source.mta not in SUPPORTED:
             raise SettingsError(
                 f"agent.sources: mta = {source.mta} of {source.name} is not read yet.",
@@ -173,6 +206,8 @@ def _note_beginnings(box: Outbox, capture: Capture, clock: Clock, *, anew: bool,
 
 def _entered_at(source: Source) -> str:
     """`start` when there is nothing before: no rotated file, and the live one is empty or not there."""
+    if source.path is None:
+        return "middle"  # the journal does not say whether it holds everything
     try:
         empty = source.path.stat().st_size == 0
     except OSError:

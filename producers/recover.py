@@ -13,7 +13,7 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final, Literal, Protocol
 
 from infra.platform import logging
 from infra.platform.clock import MINUTE
@@ -57,7 +57,19 @@ def load(folder: Path) -> tuple[int, dict[str, Any]] | None:
     return document["frame_end"], document["capture"]
 
 
-def recover(outbox: Outbox, capture: Capture, files: "LogFiles") -> Literal["new", "exact", "anew"]:
+class Bytes(Protocol):
+    """Where the bytes of a chunk may be had again."""
+
+    def read(self, frame: Frame) -> bytes | None:
+        """The bytes; None when they are not to be had any more."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        ...
+
+
+def recover(outbox: Outbox, capture: Capture, files: Bytes) -> Literal["new", "exact", "anew"]:
     """Bring `capture` to the end of the outbox; `anew` when the lines to run again are gone.
 
     RerunDiffersError when the lines are there but give other records.
@@ -167,7 +179,7 @@ class LogFiles:
         return file
 
 
-def _again(capture: Capture, frame: Frame, files: LogFiles) -> bool:
+def _again(capture: Capture, frame: Frame, files: Bytes) -> bool:
     """Run one frame's input again and compare; False when its lines are gone."""
     kind, observed, name = frame["kind"], frame["observed_time"], frame["source_name"]
     if kind == "CHUNK":
