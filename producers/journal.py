@@ -24,7 +24,7 @@ from producers.sources.journald import ENTRY_BYTES_MAX, NoEntryError, parse_expo
 
 PROGRAM: Final = "journalctl"
 AGAIN_MICROSECONDS: Final = 5 * SECOND  # after the child has ended
-# journalctl does not say where the past ends; when nothing came for so long, the stream is at its end.
+# journalctl does not say where the past ends: there, entries are as young as this, or none has come for as long.
 QUIET_MICROSECONDS: Final = 2 * SECOND
 _FIELDS: Final = (
     b"__CURSOR",
@@ -67,6 +67,7 @@ class Journal:
         self._child: subprocess.Popen[bytes] | None = None
         self._started = -AGAIN_MICROSECONDS
         self._heard = 0
+        self._in_past = True
         self._buffer = b""
         self._expected = b""
 
@@ -76,7 +77,8 @@ class Journal:
             return None
         if len(self._buffer) <= CHUNK_BYTES_MAX:
             self._hear(now)
-        self.readable = self._child is not None and not 0 <= now - self._heard < QUIET_MICROSECONDS
+        self._in_past = self._in_past and 0 <= now - self._heard < QUIET_MICROSECONDS
+        self.readable = self._child is not None and not self._in_past
         entries = self._entries()
         if not entries:
             return None
@@ -101,9 +103,11 @@ class Journal:
         self._child = None
 
     def _start(self, now: int) -> bool:
+        self.readable = False
         if 0 <= now - self._started < AGAIN_MICROSECONDS:
             return False
         self._started = self._heard = now
+        self._in_past = True
         self._buffer = b""
         self._expected = self._cursor
         try:
@@ -141,6 +145,7 @@ class Journal:
     def _chunk(self, entries: list[_Entry], now: int) -> Chunk:
         before, self._cursor = self._cursor, entries[-1][0]
         start = self._offset
+        self._in_past = self._in_past and _time_of(entries[-1][1]) < now - QUIET_MICROSECONDS
         data = b"".join(raw for _, raw in entries)
         self._offset += len(data)
         return Chunk(
@@ -249,6 +254,12 @@ def _field(name: bytes, value: bytes) -> bytes:
     if b"\n" in value:
         return name + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
     return name + b"=" + value + b"\n"
+
+
+def _time_of(raw: bytes) -> int:
+    """When the journal took an entry in, microseconds; 0 when it does not say."""
+    value = raw.partition(b"\n__REALTIME_TIMESTAMP=")[2].partition(b"\n")[0]
+    return int(value[:19]) if value.isdigit() else 0
 
 
 def _cursors(identity: FileIdentity) -> tuple[bytes, bytes]:

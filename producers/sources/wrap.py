@@ -59,7 +59,7 @@ class Unwrapper:
     def __init__(self, zone: ZoneInfo, stamps: Stamps) -> None:
         """`stamps` reads the stream's own headers; lines in a carrier that knows the time need no year of it."""
         self._stamps = stamps
-        self._inner = Stamps(zone)
+        self._zone = zone
         self._parts: dict[str, tuple[bytes | None, int]] = {}  # text so far (None: too long), time of its first part
         self._entry = b""  # the beginning of an entry in export format
 
@@ -105,7 +105,7 @@ class Unwrapper:
                 else:
                     if whole is not None:
                         at = whole[1]
-                        yield self._journal(journald.entry_of(whole[0], self._inner)), offset + begin
+                        yield self._journal(journald.entry_of(whole[0], Stamps(self._zone))), offset + begin
                         continue
                     if len(data) - at <= journald.ENTRY_BYTES_MAX:
                         self._entry = data[at:]
@@ -124,7 +124,7 @@ class Unwrapper:
             return self._priority(raw, reference_time, outer, depth)
         if first == b"{":
             return self._json(raw, reference_time, depth)
-        if raw[4:5] == b"-" and (found := self._inner.read(raw, reference_time)) is not None:
+        if raw[4:5] == b"-" and (found := self._read(raw, reference_time)) is not None:
             return self._timed(raw, found[0].time, found[1], reference_time, depth)
         if (console := _CONSOLE.match(raw)) is not None:
             return self._line(raw[console.end() :], reference_time, outer, depth)
@@ -133,9 +133,13 @@ class Unwrapper:
             return Opened(line, Moment(outer, "EXACT", None), line.find(b" ") + 1)
         return NO_HEADER
 
+    def _read(self, line: bytes, near: int) -> tuple[Moment, int] | None:
+        """The stamp of a line that was written near a time. Nothing is remembered: `near` may be of any year."""
+        return Stamps(self._zone).read(line, near)
+
     def _line(self, inner: bytes, reference_time: int, outer: int | None, depth: int) -> Found:
         """A line that came out of a carrier: with a header of its own, or in another carrier."""
-        found = self._stamps.read(inner, reference_time) if outer is None else self._inner.read(inner, outer)
+        found = self._stamps.read(inner, reference_time) if outer is None else self._read(inner, outer)
         if found is None or _CRI.match(inner, found[1]) or self._stamped_twice(inner, found[1], reference_time):
             return self.open(inner, reference_time, outer, depth + 1)
         moment, at = found
@@ -144,7 +148,7 @@ class Unwrapper:
         return without_host(inner, moment, at) or Opened(inner, moment, at)
 
     def _stamped_twice(self, line: bytes, at: int, reference_time: int) -> bool:
-        return line[4:5] == b"-" and self._inner.read(line[at:], reference_time) is not None
+        return line[4:5] == b"-" and self._read(line[at:], reference_time) is not None
 
     def _priority(self, raw: bytes, reference_time: int, outer: int | None, depth: int) -> Found:
         found = _PRIORITY.match(raw)
@@ -161,7 +165,7 @@ class Unwrapper:
             return NO_HEADER
         time, host, tag, pid, _, behind = words
         end = _behind_structured_data(behind)
-        found = self._inner.read(time + b" ", reference_time)
+        found = self._read(time + b" ", reference_time)
         if found is None or end < 0:
             return NotUnderstood("no-time") if end >= 0 else NO_HEADER
         if tag == NUL:
@@ -180,12 +184,12 @@ class Unwrapper:
         if not isinstance(entry, dict):
             return NO_HEADER
         if "__REALTIME_TIMESTAMP" in entry or "MESSAGE" in entry:
-            return self._journal(journald.entry_of(journald.fields_of(entry), self._inner))
+            return self._journal(journald.entry_of(journald.fields_of(entry), Stamps(self._zone)))
         text, time, stream = entry.get("log"), entry.get("time"), entry.get("stream")
         if not isinstance(text, str):
             return NO_HEADER
         stamp = time.encode("utf-8", "replace") + b" " if isinstance(time, str) else b""
-        found = self._inner.read(stamp, reference_time)
+        found = self._read(stamp, reference_time)
         if found is None:
             return NotUnderstood("no-time")
         inner = text.encode("utf-8", "surrogatepass")

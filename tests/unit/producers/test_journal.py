@@ -168,6 +168,21 @@ def test_while_it_may_still_be_in_the_past_it_is_not_at_its_end(fake: Fake, stre
     assert not stream.readable
     stream.poll(now + 3 * SECOND)
     assert stream.readable
+    fake.add(2)
+    read(stream, 1)
+    stream.poll(now + 3 * SECOND)
+    assert stream.readable  # once in the present, it is there
+
+
+def test_young_entries_are_the_present_however_many_come(fake: Fake, streams: list[Journal]) -> None:
+    fake.add(1)
+    streams.append(stream := Journal("mail", [], None, 0))
+    deadline = time.monotonic() + 10
+    while stream.poll(AT + SECOND) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    stream.poll(AT + SECOND)
+    assert stream.readable
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -3,6 +3,7 @@
 The example lines have the shapes that the programs' own documentation and public logs show; addresses are invented.
 """
 
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from producers.sources.header import Stamps
 from tests.golden.postfix.make_demo_expected import LOG
 from tests.unit.producers.carried import AT, STAMP, TEXT, as_json, docker, export, journal, one, read
 from tests.unit.producers.lines import NOW
+from tests.unit.producers.test_junk import LINES, mutations
 
 
 @pytest.mark.parametrize(
@@ -232,3 +234,17 @@ def test_junk_never_raises_and_is_counted(junk: bytes) -> None:
     records, tally = read(junk + b"\n", restart=True)
     assert records == []
     assert tally.lines_understood == 0
+
+
+def test_mutated_carried_lines_never_raise_and_come_out_the_same_after_a_restart() -> None:
+    """Whatever a carrier writes: each line is counted, and a snapshot between any two chunks changes nothing."""
+    plain = LOG.read_bytes().splitlines()
+    carried = [carry(line) for line in plain[:60] for carry in CARRIERS.values()]
+    carried += [docker(line.decode()[:50]).rstrip(b"\n") for line in plain[:20]]
+    carried += as_json(journal()).splitlines() + export(journal(_COMM="a\nb")).splitlines()[:-1] * 2
+    lines = mutations(random.Random(20261125), carried)
+    chunks = [b"\n".join(next(lines) for _ in range(100)) + b"\n" for _ in range(LINES // 100)]
+    through, counts = read(*chunks)
+    assert read(*chunks[:30], restart=True)[0] == read(*chunks[:30])[0]
+    assert counts.lines_understood > 0
+    assert through
