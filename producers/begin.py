@@ -23,10 +23,10 @@ from infra.platform.errors import SettingsError, UnreachableError
 from infra.platform.settings import Settings, Source
 from producers import backfill, outbox, recover
 from producers.capture import Capture, SourceState
-from producers.errors import ForeignPositionError
+from producers.errors import ForeignPositionError, InputError
 from producers.follow import Follower, stream_files
 from producers.journal import Journal, JournalAgain, check_program
-from producers.logfile import FileIdentity
+from producers.logfile import FileIdentity, fingerprint, open_log
 from producers.outbox import Frame, Identity, Outbox
 from producers.publish import Position, Publisher, open_producer, read_position
 from producers.ship import Shipper, Stream
@@ -57,7 +57,7 @@ def live_agent(settings: Settings, clock: Clock, stop: threading.Event, *, new_o
     capture = Capture(box.identity, settings.legal.zone_info, agent.site, agent.sources, clock.now())
     outbox_lost = box.end == 0 and box.identity.agent_epoch > 1
     how = recover.recover(box, capture, BytesAgain(agent.sources))
-    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=outbox_lost)
+    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=outbox_lost, live=True)
     streams = [_stream(source, capture) for source in agent.sources]
     return Shipper(agent, clock, outbox=box, capture=capture, streams=streams, publisher=Publisher(settings.kafka, box))
 
@@ -74,7 +74,7 @@ def backfill_agent(settings: Settings, clock: Clock, stop: threading.Event, file
     box = Outbox(plan.folder)
     capture = Capture(box.identity, settings.legal.zone_info, agent.site, [plan.source], clock.now())
     how = recover.recover(box, capture, recover.LogFiles(lambda _: list(plan.files)))
-    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=False)
+    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=False, live=False)
     reader = backfill.FileReader(plan, agent.outbox_dir, capture.files_read)
     return Shipper(
         agent, clock, outbox=box, capture=capture, streams=[reader], publisher=Publisher(settings.kafka, box)
@@ -87,7 +87,7 @@ def _stream(source: Source, capture: Capture) -> Stream:
     stream: Stream
     if source.path is None:
         stream = Journal(source.name, source.journal or (), position.file, position.offset)
-        _LOG.info("reading the journal", source=source.name, going_on=position.file is not None)
+        _LOG.info("reading the journal", source=source.name, from_offset=position.offset)
         return stream
     before = [read.file for read in capture.files_read if read.source_name == source.name]
     stream = Follower(source.name, source.path, position.file, position.offset, before, position.reference_time)
@@ -95,7 +95,7 @@ def _stream(source: Source, capture: Capture) -> Stream:
         "following a log",
         source=source.name,
         path=str(source.path),
-        going_on=position.file is not None,
+        from_offset=position.offset,
         behind_bytes=stream.behind_bytes(),
     )
     return stream
@@ -191,17 +191,29 @@ def _take_positions(capture: Capture, position: Position) -> None:
             capture.positions[name] = SourceState(file, stored["offset"], stored["stream_position"])
 
 
-def _note_beginnings(box: Outbox, capture: Capture, clock: Clock, *, anew: bool, outbox_lost: bool) -> None:
+def _note_beginnings(box: Outbox, capture: Capture, clock: Clock, *, anew: bool, outbox_lost: bool, live: bool) -> None:
     """Write down, as frames, where joining has no past: streams read for the first time, and what was lost."""
     now = clock.now()
     for source in capture.configured:
         if source.name not in capture.names_entered:
-            box.append(capture.entered(source.name, _entered_at(source), now))
+            file = _live_file(source) if live else None
+            box.append(capture.entered(source.name, _entered_at(source), now, file))
         if anew:
             box.append(capture.lost(source.name, "state-lost", now))
         if outbox_lost:
             box.append(capture.lost(source.name, "outbox-lost", now))
     box.sync()
+
+
+def _live_file(source: Source) -> FileIdentity | None:
+    """What a stream's live file begins with; None when it is not there, or nothing is in it."""
+    if source.path is None:
+        return None
+    try:
+        with open_log(source.path) as file:
+            return fingerprint(file)
+    except (OSError, InputError):
+        return None
 
 
 def _entered_at(source: Source) -> str:

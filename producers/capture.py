@@ -114,13 +114,25 @@ class Capture:
         frame["next_coverage_sequence"] = self.book.next_coverage_sequence
         return frame
 
-    def entered(self, source_name: str, at: str, observed_time: int) -> Frame:
-        """A stream is read for the first time, from its `start` or in its `middle`."""
+    def entered(self, source_name: str, at: str, observed_time: int, file: FileIdentity | None = None) -> Frame:
+        """A stream is read for the first time, from its `start` or in its `middle`.
+
+        `file` = its live file: it is read from its beginning though it is rotated before the first chunk is durable.
+        """
         self.assembler.entered(source_name, at == "start")
-        self.names_entered.append(source_name)
+        self.note_entered(source_name, observed_time, file)
         frame = self._frame("ENTERED", observed_time, [], source_name=source_name)
         frame["argument"] = at
+        if file is not None and file.length:
+            frame["fingerprint"], frame["fingerprint_bytes"] = file.sha256, file.length
         return frame
+
+    def note_entered(self, source_name: str, observed_time: int, file: FileIdentity | None) -> None:
+        """That a stream was entered, and with which file; a position that is known already stays."""
+        self.names_entered.append(source_name)
+        position = self.positions[source_name]
+        if file is not None and file.length and position.file is None:
+            position.file, position.reference_time = file, observed_time
 
     def lost(self, source_name: str, marker: str, observed_time: int) -> Frame:
         """Lines of a stream are gone, and `marker` says how that was seen."""

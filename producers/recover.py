@@ -116,7 +116,7 @@ def files_read(folder: Path) -> list[FileRead]:
         try:
             for frame, _ in read_frames(folder, start):
                 if frame["kind"] == "CHUNK":
-                    file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+                    file = _identity(frame)
                     ranges.append(FileRead(frame["source_name"], file, frame["from_offset"], frame["to_offset"]))
         except FileNotFoundError:
             continue
@@ -143,7 +143,7 @@ class LogFiles:
 
     def read(self, frame: Frame) -> bytes | None:
         """The bytes [from_offset, to_offset) of the frame's file; None when they are not to be had any more."""
-        known = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+        known = _identity(frame)
         length = frame["to_offset"] - frame["from_offset"]
         paths = self._candidates(frame["source_name"])
         if self._open is not None and self._open[0] in paths:
@@ -190,7 +190,7 @@ def _again(capture: Capture, frame: Frame, files: Bytes) -> bool:
         again = capture.chunk(
             Chunk(
                 source_name=name,
-                file=FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"]),
+                file=_identity(frame),
                 from_offset=frame["from_offset"],
                 to_offset=frame["to_offset"],
                 data=b"" if too_long else data,
@@ -205,7 +205,7 @@ def _again(capture: Capture, frame: Frame, files: Bytes) -> bool:
     elif kind == "COVERAGE":
         again = capture.close_coverage(frame["argument"], observed)  # type: ignore[arg-type]  # written by us
     elif kind == "ENTERED":
-        again = capture.entered(name, frame["argument"], observed)
+        again = capture.entered(name, frame["argument"], observed, _identity(frame))
     elif kind == "LOST":
         again = capture.lost(name, frame["argument"], observed)
     else:
@@ -220,6 +220,10 @@ def _again(capture: Capture, frame: Frame, files: Bytes) -> bool:
     return True
 
 
+def _identity(frame: Frame) -> FileIdentity:
+    return FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+
+
 def _outcome(frame: Frame) -> tuple[int, bytes, int, list[bytes]]:
     """What must be the same: sequences, and the record_id that stands first in every record."""
     ids = [record[avro.FRAME_BYTES : avro.FRAME_BYTES + 16] for record in frame["records"]]
@@ -229,10 +233,10 @@ def _outcome(frame: Frame) -> tuple[int, bytes, int, list[bytes]]:
 def _follow_numbers(capture: Capture, frame: Frame) -> None:
     """Lines are gone: take sequences, positions, ranges and the coverage interval from what the frame holds."""
     if frame["kind"] == "CHUNK":
-        file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+        file = _identity(frame)
         capture.remember(frame["source_name"], file, frame["from_offset"], frame["to_offset"])
     elif frame["kind"] == "ENTERED" and frame["source_name"] not in capture.names_entered:
-        capture.names_entered.append(frame["source_name"])
+        capture.note_entered(frame["source_name"], frame["observed_time"], _identity(frame))
     capture.next_sequence = frame["next_sequence"]
     capture.last_record_id = frame["last_record_id"]
     closed = [avro.decode(framed)[1] for framed in frame["coverage"]]
@@ -240,7 +244,7 @@ def _follow_numbers(capture: Capture, frame: Frame) -> None:
     capture.book.go_on_behind(closed, frame["next_sequence"], last_event_time, frame["observed_time"])
     if frame["kind"] == "CHUNK":
         position = capture.positions[frame["source_name"]]
-        position.file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+        position.file = _identity(frame)
         position.offset = frame["to_offset"]
         position.stream_position = frame["stream_position"]
         position.reference_time = frame["reference_time"]

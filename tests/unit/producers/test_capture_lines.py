@@ -10,6 +10,7 @@ from infra.platform.settings import Site
 from producers import follow, outbox, recover
 from producers.capture import Capture
 from producers.follow import Chunk, Follower, stream_files
+from producers.logfile import fingerprint, open_log
 from producers.outbox import Outbox
 from tests.unit.producers.lines import NOW, SOURCE, log, message, sent
 
@@ -119,4 +120,23 @@ def test_a_snapshot_of_before_is_understood(agent: Agent) -> None:
     state["positions"]["mail"] = state["positions"]["mail"][:4]
     agent.capture.restore(state)
     assert (agent.capture.positions["mail"].reference_time, agent.capture.positions["mail"].cut) == (0, False)
+    agent.crash().box.close()
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_a_file_that_was_entered_and_rotated_before_anything_of_it_was_durable_is_read(
+    agent: Agent, snapshot: bool
+) -> None:
+    agent.path.write_bytes(log(*message(sent("a@example.com"))))
+    with open_log(agent.path) as file:
+        agent.box.append(agent.capture.entered("mail", "start", NOW, fingerprint(file)))
+    agent.box.sync()
+    if snapshot:
+        recover.save(agent.box, agent.capture)
+    agent.path.rename(agent.path.with_name("mail.log.1"))
+    agent.path.write_bytes(log(*message(sent("b@example.com"), queue_id="4jYMJ82btYzLhNx")))
+    agent = agent.crash()
+    agent.run()
+    assert agent.capture.next_sequence == 2
+    assert agent.capture.book.sources["mail"].loss_markers == {}
     agent.crash().box.close()
