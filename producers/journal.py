@@ -77,7 +77,12 @@ class Journal:
             return None
         if len(self._buffer) <= CHUNK_BYTES_MAX:
             self._hear(now)
-        self._in_past = self._in_past and 0 <= now - self._heard < QUIET_MICROSECONDS
+        if self._in_past and not 0 <= now - self._heard < QUIET_MICROSECONDS:
+            self._in_past = False
+            if not self._cursor and not self._buffer:  # what may not be read is left out without a word
+                _LOG.warning(
+                    "the journal gave nothing; may this user read it?", source=self.name, group="systemd-journal"
+                )
         self.readable = self._child is not None and not self._in_past
         entries = self._entries()
         if not entries:

@@ -174,6 +174,18 @@ def test_while_it_may_still_be_in_the_past_it_is_not_at_its_end(fake: Fake, stre
     assert stream.readable  # once in the present, it is there
 
 
+def test_a_journal_that_gives_nothing_is_told_of(
+    fake: Fake, streams: list[Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """journalctl leaves out, without a word, what its user may not read."""
+    said: list[str] = []
+    monkeypatch.setattr(journal._LOG, "warning", lambda event, **_: said.append(event))
+    streams.append(stream := Journal("mail", [], None, 0))
+    for seconds in (0, 1, 3, 5):
+        stream.poll(NOW + seconds * SECOND)
+    assert said == ["the journal gave nothing; may this user read it?"]
+
+
 def test_young_entries_are_the_present_however_many_come(fake: Fake, streams: list[Journal]) -> None:
     fake.add(1)
     streams.append(stream := Journal("mail", [], None, 0))
