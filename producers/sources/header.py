@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 from infra.platform.clock import DAY, SECOND, from_datetime
 from schemas.envelope import TimeQuality
 
-TIME_MIN: Final = 2 * DAY  # in every zone 1970 or later
-TIME_MAX: Final = from_datetime(datetime(2200, 1, 1, tzinfo=UTC))
+_TIME_MIN: Final = 2 * DAY  # in every zone 1970 or later
+_TIME_MAX: Final = from_datetime(datetime(2200, 1, 1, tzinfo=UTC))
 _MONTHS: Final = {
     name: number
     for number, name in enumerate(
@@ -76,7 +76,7 @@ class Stamps:
             )
         except (ValueError, OverflowError):
             return None
-        return (moment, end + 1) if TIME_MIN <= moment.time < TIME_MAX else None
+        return (moment, end + 1) if _TIME_MIN <= moment.time < _TIME_MAX else None
 
     def _rfc3164(self, prefix: bytes, reference_time: int) -> tuple[Moment, int] | None:
         """`Mmm dd hh:mm:ss `, the day with a space, a zero or nothing before it."""
@@ -143,4 +143,9 @@ def line_time(line: bytes, zone: str, reference_time: int) -> int | None:
     return found[0].time if found else None
 
 
-__all__ = ["SECOND", "TIME_MAX", "TIME_MIN", "Moment", "Stamps", "line_time"]
+def is_of_a_log(time: int) -> bool:
+    """Whether a time lies where times of logs may lie: 1970 to 2199."""
+    return _TIME_MIN <= time < _TIME_MAX
+
+
+__all__ = ["SECOND", "Moment", "Stamps", "is_of_a_log", "line_time"]

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from infra.platform.clock import SECOND, to_datetime
 from producers.events import Ignored, NotUnderstood
-from producers.sources.header import TIME_MAX, TIME_MIN, Moment, Stamps
+from producers.sources.header import Moment, Stamps, is_of_a_log
 from producers.sources.settle import settled
 
 ENTRY_BEGINS: Final = b"__CURSOR="
@@ -82,7 +82,7 @@ def stamp(time: int) -> bytes:
 def _time(fields: Mapping[bytes, bytes | None]) -> int | None:
     for name in (b"_SOURCE_REALTIME_TIMESTAMP", b"__REALTIME_TIMESTAMP"):
         value = fields.get(name)
-        if value is not None and _NUMBER.match(value) and TIME_MIN <= int(value) < TIME_MAX:
+        if value is not None and _NUMBER.match(value) and is_of_a_log(int(value)):
             return int(value)
     return None
 
