@@ -6,10 +6,8 @@ that the live agent has read, known by file beginnings in its outbox (opened rea
 """
 
 import hashlib
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from gzip import BadGzipFile
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -18,17 +16,18 @@ from infra.platform.errors import SettingsError
 from infra.platform.settings import Agent, Source
 from producers import outbox, recover
 from producers.capture import FileRead
-from producers.follow import (
+from producers.follow import Chunk, Event, Lost
+from producers.logfile import (
     CHUNK_BYTES_MAX,
     LINE_BYTES_MAX,
-    Chunk,
-    Event,
+    ends_well,
     fingerprint,
     is_same,
     open_log,
+    reaches,
     read_there_is,
 )
-from producers.sources.header import line_time
+from producers.sources.wrap import time_of_line
 
 _LOG = logging.get("agent")
 OUTBOX_FOLDER: Final = "once"
@@ -85,7 +84,10 @@ class FileReader:
             chunk = self._read(now)
             if chunk is not None:
                 return chunk
+            damaged = self._file is not None and not ends_well(self._file)
             self.close()
+            if damaged:
+                return Lost(self.name, "file-damaged")
         return None
 
     def behind_bytes(self) -> int:
@@ -136,12 +138,7 @@ class FileReader:
     def _bytes(self, offset: int, size: int) -> bytes:
         """What the file holds there; less, or nothing, where a compressed file was cut."""
         assert self._file is not None
-        try:
-            if self._file.seek(offset) != offset:
-                return b""
-        except (EOFError, zlib.error, BadGzipFile):
-            return b""
-        return read_there_is(self._file, size)
+        return read_there_is(self._file, size) if reaches(self._file, offset) else b""
 
     def _line_end(self, offset: int) -> int:
         """Behind the end of the line that goes on at `offset`; the file's end when it has none."""
@@ -155,7 +152,7 @@ class FileReader:
 def _source_of(agent: Agent, path: Path) -> Source:
     """The configured stream whose live file's name this file's name begins with; the only stream, if there is one."""
     for source in agent.sources:
-        if path.name.startswith(source.path.name):
+        if source.path is not None and path.name.startswith(source.path.name):
             return source
     if len(agent.sources) == 1:
         return agent.sources[0]
@@ -170,7 +167,7 @@ def _first_time(path: Path, source: Source, now: int) -> int:
     with open_log(path) as file:
         modified = path.stat().st_mtime_ns // 1000
         for line in _lines(file)[:100]:
-            found = line_time(line, source.time_zone, min(now, modified))
+            found = time_of_line(line, source.time_zone, min(now, modified))
             if found is not None:
                 return found
     return modified

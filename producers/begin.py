@@ -23,11 +23,13 @@ from infra.platform.errors import SettingsError, UnreachableError
 from infra.platform.settings import Settings, Source
 from producers import backfill, outbox, recover
 from producers.capture import Capture, SourceState
-from producers.errors import ForeignPositionError
-from producers.follow import FileIdentity, Follower, stream_files
-from producers.outbox import Identity, Outbox
+from producers.errors import ForeignPositionError, InputError
+from producers.follow import Follower, stream_files
+from producers.journal import Journal, JournalAgain, check_program
+from producers.logfile import FileIdentity, fingerprint, open_log
+from producers.outbox import Frame, Identity, Outbox
 from producers.publish import Position, Publisher, open_producer, read_position
-from producers.ship import Shipper
+from producers.ship import Shipper, Stream
 
 _LOG = logging.get("agent")
 
@@ -52,20 +54,10 @@ def live_agent(settings: Settings, clock: Clock, stop: threading.Event, *, new_o
     box = Outbox(folder)
     _check_identity(box, agent.agent_id)
     capture = Capture(box.identity, settings.legal.zone_info, agent.site, agent.sources, clock.now())
-    paths = {source.name: source.path for source in agent.sources}
     outbox_lost = box.end == 0 and box.identity.agent_epoch > 1
-    how = recover.recover(box, capture, recover.LogFiles(partial(_files_of, paths)))
-    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=outbox_lost)
-    streams = [
-        Follower(
-            source.name,
-            source.path,
-            capture.positions[source.name].file,
-            capture.positions[source.name].offset,
-            [read.file for read in capture.files_read if read.source_name == source.name],
-        )
-        for source in agent.sources
-    ]
+    how = recover.recover(box, capture, BytesAgain(agent.sources))
+    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=outbox_lost, live=True)
+    streams = [_stream(source, capture) for source in agent.sources]
     return Shipper(agent, clock, outbox=box, capture=capture, streams=streams, publisher=Publisher(settings.kafka, box))
 
 
@@ -81,11 +73,52 @@ def backfill_agent(settings: Settings, clock: Clock, stop: threading.Event, file
     box = Outbox(plan.folder)
     capture = Capture(box.identity, settings.legal.zone_info, agent.site, [plan.source], clock.now())
     how = recover.recover(box, capture, recover.LogFiles(lambda _: list(plan.files)))
-    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=False)
+    _note_beginnings(box, capture, clock, anew=how == "anew", outbox_lost=False, live=False)
     reader = backfill.FileReader(plan, agent.outbox_dir, capture.files_read)
     return Shipper(
         agent, clock, outbox=box, capture=capture, streams=[reader], publisher=Publisher(settings.kafka, box)
     )
+
+
+def _stream(source: Source, capture: Capture) -> Stream:
+    """The stream of a source, from where `capture` stands, and a word on how far it is behind."""
+    position = capture.positions[source.name]
+    stream: Stream
+    if source.path is None:
+        stream = Journal(source.name, source.journal or (), position.file, position.offset)
+        _LOG.info("reading the journal", source=source.name, from_offset=position.offset)
+        return stream
+    before = [read.file for read in capture.files_read if read.source_name == source.name]
+    stream = Follower(source.name, source.path, position.file, position.offset, before, position.reference_time)
+    _LOG.info(
+        "following a log",
+        source=source.name,
+        path=str(source.path),
+        from_offset=position.offset,
+        behind_bytes=stream.behind_bytes(),
+    )
+    return stream
+
+
+class BytesAgain:
+    """Where the bytes of all streams may be had again: the files of each, or the journal."""
+
+    def __init__(self, sources: list[Source]) -> None:
+        """`sources` as configured."""
+        paths = {source.name: source.path for source in sources if source.path is not None}
+        self._files = recover.LogFiles(partial(_files_of, paths))
+        self._journals = {source.name: JournalAgain(source.journal or ()) for source in sources if not source.path}
+
+    def read(self, frame: Frame) -> bytes | None:
+        """The bytes of the frame's chunk; None when they are not to be had any more."""
+        journal = self._journals.get(frame["source_name"])
+        return journal.read(frame) if journal is not None else self._files.read(frame)
+
+    def close(self) -> None:
+        """Let go of files and children."""
+        self._files.close()
+        for journal in self._journals.values():
+            journal.close()
 
 
 def _check(settings: Settings) -> None:
@@ -97,9 +130,12 @@ def _check(settings: Settings) -> None:
     names = [source.name for source in agent.sources]
     if len(set(names)) < len(names):
         raise SettingsError("Two entries of agent.sources have one name.", "Give each stream its own name.")
-    paths = [os.path.realpath(source.path) for source in agent.sources]
+    paths = [os.path.realpath(source.path) for source in agent.sources if source.path is not None]
     if len(set(paths)) < len(paths):
         raise SettingsError("Two entries of agent.sources have one path.", "A log is followed once.")
+    for source in agent.sources:
+        if source.journal is not None:
+            check_program()
 
 
 def _check_identity(box: Outbox, agent_id: str) -> None:
@@ -149,12 +185,13 @@ def _take_positions(capture: Capture, position: Position) -> None:
             capture.positions[name] = SourceState(file, stored["offset"], stored["stream_position"])
 
 
-def _note_beginnings(box: Outbox, capture: Capture, clock: Clock, *, anew: bool, outbox_lost: bool) -> None:
+def _note_beginnings(box: Outbox, capture: Capture, clock: Clock, *, anew: bool, outbox_lost: bool, live: bool) -> None:
     """Write down, as frames, where joining has no past: streams read for the first time, and what was lost."""
     now = clock.now()
     for source in capture.configured:
         if source.name not in capture.names_entered:
-            box.append(capture.entered(source.name, _entered_at(source), now))
+            file = _live_file(source) if live else None
+            box.append(capture.entered(source.name, _entered_at(source), now, file))
         if anew:
             box.append(capture.lost(source.name, "state-lost", now))
         if outbox_lost:
@@ -162,8 +199,21 @@ def _note_beginnings(box: Outbox, capture: Capture, clock: Clock, *, anew: bool,
     box.sync()
 
 
+def _live_file(source: Source) -> FileIdentity | None:
+    """What a stream's live file begins with; None when it is not there, or nothing is in it."""
+    if source.path is None:
+        return None
+    try:
+        with open_log(source.path) as file:
+            return fingerprint(file)
+    except (OSError, InputError):
+        return None
+
+
 def _entered_at(source: Source) -> str:
     """`start` when there is nothing before: no rotated file, and the live one is empty or not there."""
+    if source.path is None:
+        return "middle"  # the journal does not say whether it holds everything
     try:
         empty = source.path.stat().st_size == 0
     except OSError:

@@ -17,22 +17,32 @@ from zoneinfo import ZoneInfo
 from infra.platform.settings import Site, Source
 from producers.assemble import Assembler, Tally
 from producers.coverage import Closed, CoverageBook
-from producers.follow import Chunk, FileIdentity
+from producers.follow import Chunk
+from producers.logfile import FileIdentity
 from producers.outbox import Frame, FrameKind, Identity
 from schemas import avro
 from schemas.envelope import Envelope
 
 # A file is remembered so that a later backfill skips what was read; older entries are let go, oldest first.
 FILES_READ_MAX: Final = 4096
+# `argument` of a frame whose bytes were skipped: a line beyond the bound begins, or goes on.
+TOO_LONG: Final = "too-long"
+TOO_LONG_ON: Final = "too-long-on"
 
 
 @dataclass(slots=True)
 class SourceState:
-    """How far one stream was read: the file, the byte in it, and the bytes of the stream over all files."""
+    """How far one stream was read: the file, the byte in it, and the bytes of the stream over all files.
+
+    `reference_time` = when that file was last written or, if it was the live one, read (microseconds; 0 = unknown).
+    `cut` = its last line was read without its end.
+    """
 
     file: FileIdentity | None = None
     offset: int = 0
     stream_position: int = 0
+    reference_time: int = 0
+    cut: bool = False
 
 
 @dataclass(slots=True)
@@ -69,13 +79,15 @@ class Capture:
         position.file = chunk.file
         position.offset = chunk.to_offset
         position.stream_position += chunk.to_offset - chunk.from_offset
+        position.reference_time = chunk.reference_time
         self.remember(chunk.source_name, chunk.file, chunk.from_offset, chunk.to_offset)
         records: list[Envelope] = []
         if chunk.too_long:
-            lines = self.book.sources[chunk.source_name]
-            lines.lines_read += 1
-            lines.lines_not_understood["line-too-long"] = lines.lines_not_understood.get("line-too-long", 0) + 1
+            if not chunk.continued or position.cut:
+                self._count_skipped(chunk.source_name, "rest-of-a-line" if chunk.continued else "line-too-long")
+            position.cut = False
         else:
+            position.cut = not chunk.data.endswith(b"\n")
             records = self.assembler.read(
                 chunk.source_name, chunk.data, chunk.from_offset, observed_time, chunk.reference_time
             )
@@ -85,7 +97,7 @@ class Capture:
         frame["fingerprint_bytes"] = chunk.file.length
         frame["from_offset"] = chunk.from_offset
         frame["to_offset"] = chunk.to_offset
-        frame["argument"] = "too-long" if chunk.too_long else ""
+        frame["argument"] = (TOO_LONG_ON if chunk.continued else TOO_LONG) if chunk.too_long else ""
         return frame
 
     def tick(self, log_time: int, observed_time: int) -> Frame:
@@ -102,13 +114,25 @@ class Capture:
         frame["next_coverage_sequence"] = self.book.next_coverage_sequence
         return frame
 
-    def entered(self, source_name: str, at: str, observed_time: int) -> Frame:
-        """A stream is read for the first time, from its `start` or in its `middle`."""
+    def entered(self, source_name: str, at: str, observed_time: int, file: FileIdentity | None = None) -> Frame:
+        """A stream is read for the first time, from its `start` or in its `middle`.
+
+        `file` = its live file: it is read from its beginning though it is rotated before the first chunk is durable.
+        """
         self.assembler.entered(source_name, at == "start")
-        self.names_entered.append(source_name)
+        self.note_entered(source_name, observed_time, file)
         frame = self._frame("ENTERED", observed_time, [], source_name=source_name)
         frame["argument"] = at
+        if file is not None and file.length:
+            frame["fingerprint"], frame["fingerprint_bytes"] = file.sha256, file.length
         return frame
+
+    def note_entered(self, source_name: str, observed_time: int, file: FileIdentity | None) -> None:
+        """That a stream was entered, and with which file; a position that is known already stays."""
+        self.names_entered.append(source_name)
+        position = self.positions[source_name]
+        if file is not None and file.length and position.file is None:
+            position.file, position.reference_time = file, observed_time
 
     def lost(self, source_name: str, marker: str, observed_time: int) -> Frame:
         """Lines of a stream are gone, and `marker` says how that was seen."""
@@ -187,6 +211,11 @@ class Capture:
             next_coverage_sequence=self.book.next_coverage_sequence,
         )
 
+    def _count_skipped(self, source_name: str, reason: str) -> None:
+        lines = self.book.sources[source_name]
+        lines.lines_read += 1
+        lines.lines_not_understood[reason] = lines.lines_not_understood.get(reason, 0) + 1
+
     def _count_lines(self) -> None:
         """Lines go into the interval that is open after their chunk."""
         self.lines_of_frame = self.assembler.take_tallies()
@@ -217,9 +246,16 @@ class Capture:
 
 def _position_out(position: SourceState) -> list[Any]:
     file = position.file
-    return [file.sha256.hex() if file else None, file.length if file else 0, position.offset, position.stream_position]
+    return [
+        file.sha256.hex() if file else None,
+        file.length if file else 0,
+        position.offset,
+        position.stream_position,
+        position.reference_time,
+        position.cut,
+    ]
 
 
 def _position_in(values: list[Any]) -> SourceState:
-    sha256, length, offset, stream_position = values
-    return SourceState(FileIdentity(bytes.fromhex(sha256), length) if sha256 else None, offset, stream_position)
+    sha256, length, *rest = values  # older snapshots end before the reference time
+    return SourceState(FileIdentity(bytes.fromhex(sha256), length) if sha256 else None, *rest)

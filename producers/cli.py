@@ -14,6 +14,7 @@ from infra.platform import logging, metrics, settings
 from infra.platform.clock import SystemClock
 from infra.platform.errors import SettingsError
 from producers import begin
+from producers import check as checking
 from producers import replay as replaying
 
 _MTA = click.Choice(["auto", "postfix", "exim", "sendmail", "opensmtpd", "exchange", "dovecot"])
@@ -51,7 +52,19 @@ def replay(
         settings.Site, host=host, own_domains=list(own_domains), own_networks=list(own_networks), filters=list(filters)
     )
     counts = replaying.print_records(replaying.replay(files, source, site, year, SystemClock()), sys.stdout)
+    if sys.stderr.isatty() and (sentence := replaying.nothing_understood(counts)) is not None:
+        click.echo(sentence, err=True)
     click.echo(json.dumps(counts), err=True)
+
+
+@producer.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON for scripts.")
+def check(as_json: bool) -> None:
+    """Say which settings of the mail systems on this host lose evidence; exit 3 when one does."""
+    systems = checking.examine()
+    found = checking.report(systems)
+    click.echo(json.dumps(found) if as_json else "\n".join(checking.sentences(systems)))
+    sys.exit(0 if found["ok"] else 3)
 
 
 @producer.command()

@@ -15,6 +15,7 @@ from producers.events import Event, Ignored, Lost, NotUnderstood
 from producers.sources import dovecot, opensmtpd_console
 from producers.sources.header import Moment, Stamps
 from producers.sources.route import DOVECOT_FILE, OWN_FORM, TAGS_MAX, Program, program_of
+from producers.sources.wrap import NO_HEADER, Found, Unwrapper, without_host
 from schemas.envelope import Mta
 
 # Identical lines are told apart by counting them within their second; a line may come late by so many seconds.
@@ -59,6 +60,7 @@ class LineReader:
         """`host` replaces what the log says, where an operator has set it."""
         self.source = source
         self.stamps = Stamps(ZoneInfo(source.time_zone), year)
+        self._wrapped = Unwrapper(ZoneInfo(source.time_zone), self.stamps)
         self.tally = Tally()
         self.newest_time: int | None = None
         self._host = host
@@ -69,6 +71,9 @@ class LineReader:
     def read(self, chunk: bytes, offset: int, reference_time: int) -> Iterator[tuple[Line, Event]]:
         """Lines with facts, in order; all lines are counted. The last line may lack its end."""
         tally = self.tally
+        if self._wrapped.is_export(chunk):
+            yield from self._entries(chunk, offset, reference_time)
+            return
         for raw_line in chunk.split(b"\n"):
             start, offset = offset, offset + len(raw_line) + 1
             if not raw_line:
@@ -83,6 +88,7 @@ class LineReader:
         """What the next line depends on, as plain JSON values with bytes in latin-1."""
         return {
             "stamps": self.stamps.state(),
+            "wrapped": self._wrapped.state(),
             "newest_time": self.newest_time,
             "seconds": [
                 [second, [[line.decode("latin-1"), count] for line, count in lines.items()]]
@@ -93,39 +99,81 @@ class LineReader:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a `state`."""
         self.stamps.restore(state["stamps"])
+        if "wrapped" in state:  # not in snapshots of before there were carriers
+            self._wrapped.restore(state["wrapped"])
         self.newest_time = state["newest_time"]
         self._seconds = {
             second: {line.encode("latin-1"): count for line, count in lines} for second, lines in state["seconds"]
         }
 
+    def _entries(self, chunk: bytes, offset: int, reference_time: int) -> Iterator[tuple[Line, Event]]:
+        """Entries of the journal's export format, which are counted as lines."""
+        for found, start in self._wrapped.entries(chunk, offset):
+            self.tally.lines_read += 1
+            event = self._opened(found, start, reference_time)
+            if event is not None:
+                yield event
+
     def _event(self, raw: bytes, start: int, reference_time: int) -> tuple[Line, Event] | None:
-        stamp = self.stamps.read(raw, reference_time) if len(raw) <= LINE_BYTES_MAX else None
+        if len(raw) > LINE_BYTES_MAX:
+            self._not_understood("line-too-long")
+            return None
+        stamp = self.stamps.read(raw, reference_time)
+        if stamp is not None:
+            return self._facts(raw, stamp[0], stamp[1], start, reference_time)
+        stamp = self.stamps.read_own_form(raw)
         if stamp is None:
-            return self._own_form(raw, start, reference_time)
+            return self._opened(self._wrapped.open(raw, reference_time), start, reference_time)
         moment, at = stamp
+        self._goes_on(moment, reference_time)
+        return self._told(raw, moment, DOVECOT_FILE if dovecot.is_own_form(raw[at:]) else OWN_FORM, at, at, at, start)
+
+    def _opened(self, found: Found, start: int, reference_time: int) -> tuple[Line, Event] | None:
+        """A line that came inside of something."""
+        if isinstance(found, Ignored):
+            self._ignored(found.rule)
+        elif isinstance(found, NotUnderstood):
+            self._not_understood(found.reason)
+        else:
+            return self._facts(found.line, found.moment, found.at, start, reference_time, carried=True)
+        return None
+
+    def _facts(
+        self, raw: bytes, moment: Moment, at: int, start: int, reference_time: int, *, carried: bool = False
+    ) -> tuple[Line, Event] | None:
         if self.source.mta == "opensmtpd":
             raw = opensmtpd_console.with_tag(raw, at)
-        # A line from the future (a broken clock, a stranger's) must not carry log time away for good.
-        log_time = min(moment.time, reference_time + AHEAD_MAX)
-        if self.newest_time is None or log_time > self.newest_time:
-            self.newest_time = log_time
         blank = raw.find(b" ", at)
         colon = raw.find(b": ", blank)
         if blank < 0 or colon < 0:
-            self._without_tag(raw, blank)
-            return None
+            return self._without_tag(raw, moment, at, start, reference_time, carried=carried)
         tag = raw[blank + 1 : colon]
         if b" " in tag or len(tag) > TAG_BYTES_MAX:
-            self._without_tag(raw, blank)
-            return None
+            return self._without_tag(raw, moment, at, start, reference_time, carried=carried)
+        self._goes_on(moment, reference_time)
         program = self._programs.get(tag) or self._program(tag)
         if isinstance(program, Ignored):
+            if not carried and (found := without_host(raw, moment, at)) is not None:
+                return self._opened(found, start, reference_time)
             self._ignored(program.rule)
             return None
-        if b"(" in raw[at:blank] and not program.bare:  # no host: a line of Dovecot's own file, and a user's name in it
+        if program.bare:
+            return self._told(raw, moment, program, at, at, at, start)
+        if b"(" in raw[at:blank]:  # no host: a line of Dovecot's own file, and a user's name in it
             self._not_understood("no-tag")
             return None
-        text_at, host_end = (at, at) if program.bare else (colon + 2, blank)
+        return self._told(raw, moment, program, colon + 2, at, blank, start)
+
+    def _goes_on(self, moment: Moment, reference_time: int) -> None:
+        """Log time comes to here. A line from the future (a broken clock, a stranger's) must not carry it away."""
+        log_time = min(moment.time, reference_time + AHEAD_MAX)
+        if self.newest_time is None or log_time > self.newest_time:
+            self.newest_time = log_time
+
+    def _told(
+        self, raw: bytes, moment: Moment, program: Program, text_at: int, host_at: int, host_end: int, start: int
+    ) -> tuple[Line, Event] | None:
+        """What a program's text says; the host stands between `host_at` and `host_end`."""
         try:
             event = program.parse(program.daemon, program.pid, raw[text_at:])
         except (
@@ -142,43 +190,30 @@ class LineReader:
         if isinstance(event, Lost):
             self._lost(event.marker, event.times)
             return None
-        host = self._hosts.get(raw[at:host_end]) or self._host_of(raw[at:host_end])
+        named = raw[host_at:host_end]
+        host = self._hosts.get(named) or self._host_of(named)
         n = self._count(raw, moment.time // SECOND)
         return Line(raw, self.source.name, start, moment, host, program.instance, program.mta, n), event
 
-    def _own_form(self, raw: bytes, start: int, reference_time: int) -> tuple[Line, Event] | None:
-        """A line of a mail system's own file, without host and tag; or none that has a header at all."""
-        stamp = self.stamps.read_own_form(raw) if len(raw) <= LINE_BYTES_MAX else None
-        if stamp is None:
-            self._not_understood("line-too-long" if len(raw) > LINE_BYTES_MAX else "no-header")
-            return None
-        moment, at = stamp
-        log_time = min(moment.time, reference_time + AHEAD_MAX)
-        if self.newest_time is None or log_time > self.newest_time:
-            self.newest_time = log_time
-        program = DOVECOT_FILE if dovecot.is_own_form(raw[at:]) else OWN_FORM
-        try:
-            event = program.parse(program.daemon, program.pid, raw[at:])
-        except Exception:  # as in _event
-            event = NotUnderstood("fault")
-        if isinstance(event, Ignored):
-            self._ignored(event.rule)
-            return None
-        if isinstance(event, NotUnderstood):
-            self._not_understood(event.reason)
-            return None
-        self.tally.lines_understood += 1
-        n = self._count(raw, moment.time // SECOND)
-        return Line(raw, self.source.name, start, moment, self._host or "", program.instance, program.mta, n), event
+    def _without_tag(
+        self, raw: bytes, moment: Moment, at: int, start: int, reference_time: int, *, carried: bool
+    ) -> tuple[Line, Event] | None:
+        """A time, and no `host tag: ` behind it.
 
-    def _without_tag(self, raw: bytes, blank: int) -> None:
-        """Talk of the syslog daemon itself; a line `message repeated` stands for lines that are not there."""
-        text = raw[blank + 1 :]
-        if text.startswith(_REPEATED):
+        The line of a container, a line without a host, or talk of the syslog daemon itself; `message repeated` stands
+        for lines that are not there.
+        """
+        if not carried:
+            found = without_host(raw, moment, at) or self._wrapped.open(raw, reference_time)
+            if found != NO_HEADER:
+                return self._opened(found, start, reference_time)
+        blank = raw.find(b" ", at)
+        if blank >= 0 and raw.startswith(_REPEATED, blank + 1):
             self._lost("message-repeated", 1)
             self.tally.lines_understood += 1
         else:
             self._not_understood("no-tag")
+        return None
 
     def _count(self, raw: bytes, second: int) -> int:
         """How many identical lines came before in this second; seconds that are long past are let go."""
@@ -201,7 +236,8 @@ class LineReader:
     def _host_of(self, raw: bytes) -> str:
         if len(self._hosts) >= _HOSTS_MAX:
             self._hosts.clear()
-        host = self._hosts[raw] = self._host or raw.decode("utf-8", "backslashreplace")
+        named = "" if raw == b"-" else raw.decode("utf-8", "backslashreplace")
+        host = self._hosts[raw] = self._host or named
         return host
 
     def _ignored(self, rule: str) -> None:

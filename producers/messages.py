@@ -75,11 +75,13 @@ class Messages:
             "incomplete": [transaction.number for transaction in self._incomplete.values()],
             "expected": to_plain(self._expected),
             "timers": self._timers,
+            "observed_time": self.observed_time,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a `state`; streams that are configured anew begin without timers."""
         self._numbers = state["numbers"]
+        self.observed_time = state.get("observed_time", 0)  # not in snapshots of before; a chunk sets it anew
         transactions: list[Transaction] = from_plain(state["transactions"])
         self._by_number = {transaction.number: transaction for transaction in transactions}
         self._by_key = {self._by_number[number].key: self._by_number[number] for number in state["by_key"]}

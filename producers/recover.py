@@ -13,14 +13,15 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final, Literal, Protocol
 
 from infra.platform import logging
 from infra.platform.clock import MINUTE
 from infra.platform.durable import write_atomically
-from producers.capture import Capture, FileRead
+from producers.capture import TOO_LONG, TOO_LONG_ON, Capture, FileRead
 from producers.errors import InputError, OutboxDamagedError, OutboxInUseError, RerunDiffersError
-from producers.follow import Chunk, FileIdentity, is_same, open_log, read_there_is
+from producers.follow import Chunk
+from producers.logfile import FileIdentity, is_same, open_log, reaches, read_there_is
 from producers.outbox import Frame, Outbox, read_frames
 from schemas import avro
 
@@ -56,7 +57,19 @@ def load(folder: Path) -> tuple[int, dict[str, Any]] | None:
     return document["frame_end"], document["capture"]
 
 
-def recover(outbox: Outbox, capture: Capture, files: "LogFiles") -> Literal["new", "exact", "anew"]:
+class Bytes(Protocol):
+    """Where the bytes of a chunk may be had again."""
+
+    def read(self, frame: Frame) -> bytes | None:
+        """The bytes; None when they are not to be had any more."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        ...
+
+
+def recover(outbox: Outbox, capture: Capture, files: Bytes) -> Literal["new", "exact", "anew"]:
     """Bring `capture` to the end of the outbox; `anew` when the lines to run again are gone.
 
     RerunDiffersError when the lines are there but give other records.
@@ -103,7 +116,7 @@ def files_read(folder: Path) -> list[FileRead]:
         try:
             for frame, _ in read_frames(folder, start):
                 if frame["kind"] == "CHUNK":
-                    file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+                    file = _identity(frame)
                     ranges.append(FileRead(frame["source_name"], file, frame["from_offset"], frame["to_offset"]))
         except FileNotFoundError:
             continue
@@ -130,7 +143,7 @@ class LogFiles:
 
     def read(self, frame: Frame) -> bytes | None:
         """The bytes [from_offset, to_offset) of the frame's file; None when they are not to be had any more."""
-        known = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+        known = _identity(frame)
         length = frame["to_offset"] - frame["from_offset"]
         paths = self._candidates(frame["source_name"])
         if self._open is not None and self._open[0] in paths:
@@ -140,12 +153,11 @@ class LogFiles:
             if file is None:
                 continue
             try:
-                if is_same(file, known):
-                    file.seek(frame["from_offset"])
+                if is_same(file, known) and reaches(file, frame["from_offset"]):
                     data = read_there_is(file, length)
                     if len(data) == length:
                         return data
-            except (OSError, EOFError, zlib.error):
+            except OSError:
                 continue
         return None
 
@@ -167,23 +179,24 @@ class LogFiles:
         return file
 
 
-def _again(capture: Capture, frame: Frame, files: LogFiles) -> bool:
+def _again(capture: Capture, frame: Frame, files: Bytes) -> bool:
     """Run one frame's input again and compare; False when its lines are gone."""
     kind, observed, name = frame["kind"], frame["observed_time"], frame["source_name"]
     if kind == "CHUNK":
         data = files.read(frame)
         if data is None:
             return False
-        too_long = frame["argument"] == "too-long"
+        too_long = frame["argument"] in (TOO_LONG, TOO_LONG_ON)
         again = capture.chunk(
             Chunk(
                 source_name=name,
-                file=FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"]),
+                file=_identity(frame),
                 from_offset=frame["from_offset"],
                 to_offset=frame["to_offset"],
                 data=b"" if too_long else data,
                 reference_time=frame["reference_time"],
                 too_long=too_long,
+                continued=frame["argument"] == TOO_LONG_ON,
             ),
             observed,
         )
@@ -192,7 +205,7 @@ def _again(capture: Capture, frame: Frame, files: LogFiles) -> bool:
     elif kind == "COVERAGE":
         again = capture.close_coverage(frame["argument"], observed)  # type: ignore[arg-type]  # written by us
     elif kind == "ENTERED":
-        again = capture.entered(name, frame["argument"], observed)
+        again = capture.entered(name, frame["argument"], observed, _identity(frame))
     elif kind == "LOST":
         again = capture.lost(name, frame["argument"], observed)
     else:
@@ -207,6 +220,10 @@ def _again(capture: Capture, frame: Frame, files: LogFiles) -> bool:
     return True
 
 
+def _identity(frame: Frame) -> FileIdentity:
+    return FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+
+
 def _outcome(frame: Frame) -> tuple[int, bytes, int, list[bytes]]:
     """What must be the same: sequences, and the record_id that stands first in every record."""
     ids = [record[avro.FRAME_BYTES : avro.FRAME_BYTES + 16] for record in frame["records"]]
@@ -216,10 +233,10 @@ def _outcome(frame: Frame) -> tuple[int, bytes, int, list[bytes]]:
 def _follow_numbers(capture: Capture, frame: Frame) -> None:
     """Lines are gone: take sequences, positions, ranges and the coverage interval from what the frame holds."""
     if frame["kind"] == "CHUNK":
-        file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+        file = _identity(frame)
         capture.remember(frame["source_name"], file, frame["from_offset"], frame["to_offset"])
     elif frame["kind"] == "ENTERED" and frame["source_name"] not in capture.names_entered:
-        capture.names_entered.append(frame["source_name"])
+        capture.note_entered(frame["source_name"], frame["observed_time"], _identity(frame))
     capture.next_sequence = frame["next_sequence"]
     capture.last_record_id = frame["last_record_id"]
     closed = [avro.decode(framed)[1] for framed in frame["coverage"]]
@@ -227,7 +244,8 @@ def _follow_numbers(capture: Capture, frame: Frame) -> None:
     capture.book.go_on_behind(closed, frame["next_sequence"], last_event_time, frame["observed_time"])
     if frame["kind"] == "CHUNK":
         position = capture.positions[frame["source_name"]]
-        position.file = FileIdentity(frame["fingerprint"], frame["fingerprint_bytes"])
+        position.file = _identity(frame)
         position.offset = frame["to_offset"]
         position.stream_position = frame["stream_position"]
+        position.reference_time = frame["reference_time"]
         capture.book.sources[frame["source_name"]].to_position = frame["stream_position"]

@@ -14,7 +14,7 @@ from infra.platform.clock import Clock
 from infra.platform.settings import Site, Source
 from producers.assemble import Assembler
 from producers.errors import OutputError
-from producers.follow import CHUNK_BYTES_MAX, LINE_BYTES_MAX, open_log, read_there_is
+from producers.logfile import CHUNK_BYTES_MAX, LINE_BYTES_MAX, ends_well, open_log, read_there_is
 from schemas.envelope import Envelope, json_object
 
 AGENT_ID = "replay"
@@ -30,6 +30,7 @@ def replay(files: Sequence[Path], source: Source, site: Site, year: int | None, 
     assembler.entered(source.name, at_start_of_stream=True)
     sequence = 0
     totals: dict[str, Any] = {"lines_read": 0, "lines_understood": 0, "lines_ignored": 0, "lines_not_understood": 0}
+    reasons: dict[str, dict[str, int]] = {"ignored": {}, "not_understood": {}, "loss_markers": {}}
     for records in _records(assembler, files, source, clock):
         for record in records:
             record["agent_id"] = AGENT_ID
@@ -41,7 +42,27 @@ def replay(files: Sequence[Path], source: Source, site: Site, year: int | None, 
         totals["lines_understood"] += tally.lines_understood
         totals["lines_ignored"] += sum(tally.lines_ignored.values())
         totals["lines_not_understood"] += sum(tally.lines_not_understood.values())
-    return totals | {"records": sequence, "seconds": round(time.monotonic() - begun, 3)}
+        _add(reasons["ignored"], tally.lines_ignored)
+        _add(reasons["not_understood"], tally.lines_not_understood)
+        _add(reasons["loss_markers"], tally.loss_markers)
+    return totals | {"records": sequence, "seconds": round(time.monotonic() - begun, 3)} | reasons
+
+
+def _add(total: dict[str, int], counts: dict[str, int]) -> None:
+    for name, count in counts.items():
+        total[name] = total.get(name, 0) + count
+
+
+def nothing_understood(counts: dict[str, Any]) -> str | None:
+    """One sentence when there were lines, and none of them was a line of a mail system; else None."""
+    if not counts["lines_read"] or counts["lines_understood"]:
+        return None
+    reasons = counts["not_understood"] | counts["ignored"]
+    most = max(reasons, key=lambda reason: reasons[reason])
+    return (
+        f"None of {counts['lines_read']} lines was understood (most often: {most}). "
+        "Is this the log of a mail system that --mta knows?"
+    )
 
 
 def print_records(records: Replayed, out: TextIO) -> dict[str, Any]:
@@ -77,6 +98,8 @@ def _records(assembler: Assembler, files: Iterable[Path], source: Source, clock:
         with open_log(path) as file:
             modified = path.stat().st_mtime_ns // 1000
             yield from _chunks(assembler, file, source.name, min(modified, clock.now()), clock)
+            if not ends_well(file):
+                assembler.lost(source.name, "file-damaged")
     yield assembler.finish()
 
 

@@ -77,6 +77,7 @@ class Shipper:
         self._snapshot_end = 0
         self._snapshot_time = 0
         self._log_bytes = 0
+        self._lines_read = self._lines_understood = 0
         self._stop = threading.Event()
 
     def run(self, stop: threading.Event, *, once: bool = False) -> None:
@@ -110,6 +111,8 @@ class Shipper:
         at_end = room and not moved and all(stream.readable for stream in self.streams)
         if at_end and once:
             self._write(self.capture.finish(now))
+            if self._lines_read and not self._lines_understood:
+                _LOG.warning("no line was understood; is it a mail system's log?", lines_read=self._lines_read)
             return False
         if at_end:  # and only then: with lines unread, log time stands
             self._follow_the_clock(now)
@@ -229,6 +232,8 @@ class Shipper:
         if frame["source_name"]:
             metrics.RECORDS.labels(frame["source_name"]).inc(len(frame["records"]))
         for name, tally in self.capture.lines_of_frame.items():
+            self._lines_read += tally.lines_read
+            self._lines_understood += tally.lines_understood
             metrics.LINES_READ.labels(name).inc(tally.lines_read)
             for reason, count in tally.lines_not_understood.items():
                 metrics.LINES_NOT_UNDERSTOOD.labels(name, reason).inc(count)

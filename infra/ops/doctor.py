@@ -235,7 +235,11 @@ def _outbox(settings: Settings) -> str:
     return f"The outbox can be written; its disk has {free // 1024**2} MiB free."
 
 
-def _source(path: Path) -> str:
+def _source(path: Path | None) -> str:
+    if path is None:
+        if shutil.which("journalctl") is None:
+            raise SettingsError("There is no journalctl on this host.", "Give the path of a log file instead.")
+        return "The journal is read by journalctl."
     if not path.is_file():
         raise SettingsError(f"{path} is not there.", "Check agent.sources, or wait for the mail server's first line.")
     if not os.access(path, os.R_OK):

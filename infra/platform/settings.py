@@ -9,10 +9,10 @@ A secret is given as a file (`..._file`) or in the environment, and never printe
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -111,9 +111,23 @@ class Source(Section):
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
         description="Name of the stream in records; never change it, never use a path.",
     )
-    path: Path = Field(description="The live file. Its rotated forms are looked for in the same folder.")
+    path: Path | None = Field(
+        None, description="The live file. Its rotated forms are looked for in the same folder. This, or `journal`."
+    )
+    journal: list[str] | None = Field(
+        None,
+        description="Instead of a file: the systemd journal, live; matches of journalctl, `[]` for all of it.",
+    )
     mta: MtaName = Field("auto", description="The mail system that writes it; `auto` decides by line.")
     time_zone: Zone = Field("UTC", description="Zone of time stamps that carry none (the server's local time).")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.journal is None):
+            raise ValueError("a stream has either a path or journal")
+        if any("=" not in match or match.startswith("-") for match in self.journal or ()):
+            raise ValueError("a match of journalctl is FIELD=value, such as SYSLOG_FACILITY=2")
+        return self
 
 
 class Site(Section):

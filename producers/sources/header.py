@@ -180,4 +180,9 @@ def line_time(line: bytes, zone: str, reference_time: int) -> int | None:
     return found[0].time if found else None
 
 
-__all__ = ["SECOND", "Moment", "Stamps", "line_time"]
+def is_of_a_log(time: int) -> bool:
+    """Whether a time lies where times of logs may lie: 1970 to 2199."""
+    return _TIME_MIN <= time < _TIME_MAX
+
+
+__all__ = ["SECOND", "Moment", "Stamps", "is_of_a_log", "line_time"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from producers.events import Event, Ignored
-from producers.sources import dovecot, exim, opensmtpd, postfix, sendmail
+from producers.sources import dovecot, exim, opensmtpd, postfix, sendmail, syslog
 from schemas.envelope import Mta
 
 Parse = Callable[[bytes, bytes, bytes], Event]
@@ -38,6 +38,8 @@ TAGS_MAX: Final = 20_000  # process ids come and go
 def program_of(tag: bytes) -> Program | Ignored:
     """The program of a tag, or the rule that ignores it."""
     name, _, pid = tag.rstrip(b"]").partition(b"[")
+    if name in syslog.NAMES:
+        return Program("POSTFIX", syslog.parse, "", name, pid)  # it makes no record, so the mail system is never named
     instance, slash, daemon = name.rpartition(b"/")
     if slash and instance and _is_postfix(instance, daemon):
         return Program("POSTFIX", postfix.parse, instance.decode("utf-8", "backslashreplace"), daemon, pid)

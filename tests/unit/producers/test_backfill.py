@@ -15,7 +15,8 @@ from producers import backfill, outbox
 from producers.backfill import Backfill, FileReader
 from producers.capture import Capture, FileRead
 from producers.errors import InputError
-from producers.follow import Chunk, FileIdentity, fingerprint, open_log
+from producers.follow import Chunk, Lost
+from producers.logfile import FileIdentity, fingerprint, open_log
 from producers.outbox import Outbox
 from tests.unit.producers.lines import NOW
 
@@ -243,10 +244,17 @@ def test_an_empty_file_is_read_to_its_end(agent: Agent, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [5, 60, -9])
-def test_a_cut_gzip_is_read_as_far_as_it_goes(agent: Agent, tmp_path: Path, cut: int) -> None:
-    packed = written(tmp_path / "mail.log.1.gz", gzip.compress(lines(7, 30))[:cut])
-    plan = backfill.plan(agent, [packed], NOW)
-    assert lines(7, 30).startswith(data_of(read_all(FileReader(plan, agent.outbox_dir, []))))
+def test_a_cut_gzip_is_read_as_far_as_it_goes_and_the_rest_is_a_loss(agent: Agent, tmp_path: Path, cut: int) -> None:
+    packed = written(tmp_path / "mail.log.2.gz", gzip.compress(lines(7, 30))[:cut])
+    plan = Backfill("mx1+once-0", tmp_path / "once", agent.sources[0], [packed, written(tmp_path / "x", lines(8, 1))])
+    reader = FileReader(plan, agent.outbox_dir, [])
+    events = []
+    while (event := reader.poll(NOW)) is not None:
+        events.append(event)
+    chunks = [event for event in events if isinstance(event, Chunk)]
+    assert [event for event in events if not isinstance(event, Chunk)] == [Lost("mail", "file-damaged")]
+    assert lines(7, 30).startswith(data_of(chunks[:-1]))
+    assert chunks[-1].data == lines(8, 1)
 
 
 def test_new_files_are_read_though_the_last_one_read_is_gone(agent: Agent, tmp_path: Path) -> None:

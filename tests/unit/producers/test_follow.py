@@ -11,7 +11,8 @@ import pytest
 from infra.platform.clock import SECOND
 from producers import follow
 from producers.errors import InputError
-from producers.follow import Chunk, Event, FileIdentity, Follower, Lost, Rotated, open_log, stream_files
+from producers.follow import Chunk, Event, Follower, Lost, Rotated, stream_files
+from producers.logfile import FileIdentity, open_log
 
 LATER = 10 * SECOND
 OPENED: list["Reader"] = []

@@ -16,7 +16,8 @@ from producers import outbox, recover
 from producers.capture import Capture
 from producers.coverage import RECORDS_MAX
 from producers.errors import OutboxDamagedError, RerunDiffersError
-from producers.follow import Chunk, FileIdentity, fingerprint, open_log
+from producers.follow import Chunk
+from producers.logfile import FileIdentity, fingerprint, open_log
 from producers.outbox import Outbox
 from schemas import avro
 from tests.unit.producers.lines import NOW, log, message, sent

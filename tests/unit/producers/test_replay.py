@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from infra.platform.errors import SettingsError
 from producers.cli import producer
 from producers.errors import InputError
+from producers.replay import nothing_understood
 from schemas.envelope import FIELDS
 from tests.golden.postfix.make_demo_expected import LOG
 from tests.unit.producers.lines import log, message, sent
@@ -19,6 +20,7 @@ from tests.unit.producers.lines import log, message, sent
 GOOD = log(*message(sent("a@example.com")))
 REFUSED = b"%s mx1 postfix/smtpd[1]: NOQUEUE: reject: RCPT from c[192.0.2.1]: 550 5.1.1 no; from=<s@example.net> to=<x@example.com> proto=ESMTP helo=<h>\n"
 COUNTS = {"lines_read", "lines_understood", "lines_ignored", "lines_not_understood", "records", "seconds"}
+REASONS = {"ignored", "not_understood", "loss_markers"}
 
 
 class Replayed(NamedTuple):
@@ -41,7 +43,9 @@ def replay(*arguments: Path | str, stdin: bytes | None = None) -> Replayed:
         raise result.exception
     assert result.exit_code == 0
     counts = json.loads(result.stderr.splitlines()[-1])
-    assert set(counts) == COUNTS
+    assert set(counts) == COUNTS | REASONS
+    for reasons in ("ignored", "not_understood"):
+        assert sum(counts[reasons].values()) == counts[f"lines_{reasons}"]
     out = Replayed([json.loads(line) for line in result.stdout.splitlines()], counts)
     assert counts["records"] == len(out.records)
     assert counts["lines_read"] == out.lines
@@ -163,7 +167,7 @@ def test_what_is_open_at_the_end_is_not_final(file: Path) -> None:
         ("\ufeffNov 24 10:00:00 mx1 postfix/smtpd[1]: connect from x[192.0.2.1]\n".encode("utf-16"), 2),
         (b"a" * 65_537 + b"\n", 1),
         (b"{}\n[]\nnull\n", 3),
-        (b"<34>1 2026-11-24T09:00:00Z mx1 postfix/qmgr 1 - - 3F2A1C0D4E: removed\n", 1),
+        (b"<34>1 2026-11-24T09:00:00Z mx1 postfix/qmgr 1 - no-data 3F2A1C0D4E: removed\n", 1),
         (bytes(range(256)) * 4, 5),
     ],
     ids=["empty", "blank", "nul", "nul lines", "no utf8", "utf16", "64 KiB line", "json", "rfc5424", "all bytes"],
@@ -218,12 +222,32 @@ def test_a_damaged_gzip_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
 
 
 def test_other_compression_is_junk_that_is_counted(tmp_path: Path) -> None:
-    """Zstandard and xz are not unpacked; whole or cut, their bytes are lines that nobody understands."""
-    frame = b"\x28\xb5\x2f\xfd\x04\x58" + bytes(range(256)) * 3
-    for data in (frame, frame[:40], b"\xfd7zXZ\x00" + frame):
-        found = replay(written(tmp_path / "mail.log.zst", data))
-        assert found.records == []
-        assert found.counts["lines_not_understood"] == found.counts["lines_read"] > 0
+    """xz is not unpacked; its bytes are lines that nobody understands."""
+    found = replay(written(tmp_path / "mail.log.xz", b"\xfd7zXZ\x00" + bytes(range(256)) * 3))
+    assert found.records == []
+    assert found.counts["lines_not_understood"] == found.counts["lines_read"] > 0
+
+
+@pytest.mark.parametrize("cut", [1, 12, 40, -9])
+def test_a_cut_compressed_file_is_a_loss_that_is_told(tmp_path: Path, cut: int) -> None:
+    found = replay(written(tmp_path / "mail.log.2.gz", gzip.compress(LOG.read_bytes())[:cut]))
+    assert found.counts["loss_markers"] == ({} if cut == 1 else {"file-damaged": 1})  # one byte is a plain file
+    assert replay(LOG).counts["loss_markers"] == {}
+
+
+def test_counts_say_why(file: Path) -> None:
+    counts = replay(written(file, GOOD + b"junk\n" + GOOD.replace(b"postfix/", b"x"))).counts
+    assert counts["not_understood"] == {"no-header": 1}
+    assert counts["ignored"] == {"other-program": 5}
+
+
+def test_the_log_of_another_program_is_one_sentence() -> None:
+    nothing = {"lines_read": 3, "lines_understood": 0, "ignored": {"other-program": 2}, "not_understood": {"x": 1}}
+    sentence = nothing_understood(nothing)
+    assert sentence is not None
+    assert sentence.startswith("None of 3 lines was understood (most often: other-program).")
+    assert nothing_understood(nothing | {"lines_understood": 1}) is None
+    assert nothing_understood(nothing | {"lines_read": 0}) is None
 
 
 @pytest.mark.parametrize("kind", ["nothing", "folder", "fifo", "dangling link"])
