@@ -245,10 +245,9 @@ class Fetcher:
         replay = self._intent(partition, position) if committed is not None else None
         low, _ = consumer.get_watermark_offsets(TopicPartition(*partition), timeout=self._timeout)
         booked = self._stored.next_offset(partition)
-        behind = low if booked is None else booked
-        if replay is not None and replay.after <= behind:  # 1
+        if replay is not None and _follows(replay, booked, low):  # 1
             return Assigned(Gathering(partition, replay.after, until=replay.last), replay)
-        position.offset = max(behind, low)  # 2
+        position.offset = low if booked is None else max(booked, low)  # 2
         gathering = Gathering(partition, position.offset)
         if committed == booked == position.offset and replay is None:
             return Assigned(gathering, None)
@@ -285,6 +284,13 @@ class Fetcher:
             self._assigned.pop(Partition(position.topic, position.partition), None)
         consumer.incremental_unassign(partitions)
         _LOG.info("revoked", partitions=[f"{position.topic}/{position.partition}" for position in partitions])
+
+
+def _follows(replay: Intent, booked: int | None, low: int) -> bool:
+    """Whether an intent is for the batch that comes next by the book, or for the last one in it."""
+    if booked is None:
+        return replay.after <= low
+    return replay.after <= booked <= replay.first or booked == replay.last + 1
 
 
 def _away(error: KafkaException) -> UnreachableError:

@@ -29,7 +29,7 @@ from consumers.errors import BatchRefusedError, PartitionLostError
 from consumers.fetch import Fetched, Fetcher
 from consumers.insert import DataRefusedError, Store
 from consumers.intent import REFUSED_MAX, Intent
-from consumers.judge import Judged, judge
+from consumers.judge import Judged, judge, peek_event_time
 from consumers.limit import BOOKED_BATCHES_MAX, Counted, DeadLetterLimit
 from consumers.refused import wrong_messages
 from consumers.splice import column_names, file, structure
@@ -99,7 +99,7 @@ class Loader:
         counted = self._counted(batch, judged)
         self._commit(batch, batch.first, intent)
         reached("loader.intent")
-        ask = self._must_ask(found, stream, intent)
+        ask = self._must_ask(found, stream, intent, judged)
         try:
             self._insert(batch, stream, intent, judged, ask=ask)
         except DataRefusedError as error:  # the wrong messages are found and put in a new intent, once
@@ -135,13 +135,15 @@ class Loader:
     def _counted(self, batch: Batch, judged: Judged) -> Counted:
         return self._limit.after(batch.partition, [message.offset for message in batch.messages], judged.excluded)
 
-    def _must_ask(self, found: Fetched, stream: Stream, intent: Intent) -> bool:
-        """Whether the token alone does not keep rows from coming twice."""
+    def _must_ask(self, found: Fetched, stream: Stream, intent: Intent, judged: Judged) -> bool:
+        """Whether the token alone does not keep rows from coming twice, or from coming back."""
         if found.perhaps_stored:
             return True
-        return found.replay is not None and not self.store.window_holds(
-            stream.table, stream.topic.name, intent.decided_at
-        )
+        if found.replay is None:
+            return False
+        if min(judged.rows_per_day, default=0) < self._first_kept_day() and judged.rows_per_day:
+            return True  # dropping a day also drops its tokens
+        return not self.store.window_holds(stream.table, stream.topic.name, intent.decided_at)
 
     def _decide(self, batch: Batch, refused: dict[int, str]) -> Intent:
         """Fix the batch: its bounds and its clock."""
@@ -170,14 +172,16 @@ class Loader:
         )
 
     def _insert(self, batch: Batch, stream: Stream, intent: Intent, judged: Judged, *, ask: bool) -> None:
-        """Step 4: one insert per schema id; with `ask`, of what the table does not have."""
+        """Step 4: one insert per schema id; with `ask`, of what the table does not have and may still have."""
         present: set[int] = set()
         if ask:
             present = self.store.offsets_present(
                 stream.table, intent.topic_epoch, batch.partition.number, batch.first, batch.last
             )
         for schema_id, messages in judged.kept.items():
-            missing = [message for message in messages if message.offset not in present]
+            missing = [
+                one for one in messages if one.offset not in present and not (ask and self._dropped(stream, one))
+            ]
             if not missing:
                 continue
             # A part that is missing gets a token of its own: the whole batch's may be known with less in it.
@@ -249,6 +253,14 @@ class Loader:
         """As fetch.Stored."""
         table = self._streams[partition.topic].table
         return self.store.newest_offset(table, self.fetcher.epochs[partition.topic], partition.number)
+
+    def _first_kept_day(self) -> int:
+        """Days before it are dropped, or due to be (days since the epoch)."""
+        return self._day_of(self._clock.now()) - self._settings.legal.retention_days
+
+    def _dropped(self, stream: Stream, message: Message) -> bool:
+        event_time = peek_event_time(message.value) if stream.timed else None
+        return event_time is not None and self._day_of(event_time) < self._first_kept_day()
 
     def _day_of(self, event_time: int) -> int:
         """Days since the epoch, in the legal zone; most records fall into the day of the one before."""

@@ -20,7 +20,7 @@ class Mischief:
     twice            the whole request is sent once more on another connection, before its answer goes back
     """
 
-    where: bytes = b"Avro"
+    where: bytes = b"input_format_avro"
     times: int = 1
     cut_body_at: int | None = None
     hold_body_at: int | None = None

@@ -17,8 +17,8 @@ from tests.realdesk import put, record
 NOW = SystemClock().now()
 BEGIN, END = NOW - 3 * DAY, NOW - DAY
 T = BEGIN + HOUR
-INSIDE = bytes(10) + b"\xff\xff" + bytes([198, 51, 100, 25])  # the provider's own servers
-STRANGER = bytes(10) + b"\xff\xff" + bytes([203, 0, 113, 9])
+INSIDE = bytes(10) + b"\xff\xff" + bytes([10, 77, 0, 25])  # the provider's own servers
+STRANGER = bytes(10) + b"\xff\xff" + bytes([10, 99, 0, 9])
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def store(stack: Any) -> Iterator[Store]:
                 message_id="<copied@hops.example>", next_queue_id="HOPE1"),
         ],
     )  # fmt: skip
-    server = settings.server.model_copy(update={"own_servers": ["198.51.100.0/24"]})
+    server = settings.server.model_copy(update={"own_servers": ["10.77.0.0/16"]})
     made = Store(settings.model_copy(update={"server": server}), SystemClock())
     yield made
     made.close()
