@@ -116,7 +116,8 @@ class Assembler:
     # What lines say. One method an event.
 
     def _arrived(self, line: Line, event: events.Arrived) -> None:
-        key = (line.host, line.instance, event.queue_id)
+        self._messages.instances.began(line)
+        key = self._messages.key(line, event.queue_id)
         transaction = self._messages.arrived_again(key) or self._messages.open(line, key)
         transaction.client = event.client
         transaction.accept = line.moment
@@ -126,7 +127,7 @@ class Assembler:
             transaction.session = event.session
             self._sessions.setdefault(session, []).append(transaction.number)
         if event.previous_queue_id is not None:
-            self._continue(transaction, (line.host, line.instance, event.previous_queue_id))
+            self._continue(transaction, self._messages.key(line, event.previous_queue_id))
         self._messages.completed(transaction)
 
     def _continue(self, transaction: Transaction, previous: Key) -> None:
@@ -149,6 +150,7 @@ class Assembler:
             transaction.flag("EXTRA_MESSAGE_ID")
 
     def _queued(self, line: Line, event: events.Queued) -> None:
+        self._messages.instances.managed(line)
         transaction = self._messages.get(line, event.queue_id)
         transaction.sender = event.sender
         transaction.size_bytes = event.size_bytes
@@ -172,7 +174,7 @@ class Assembler:
         self._messages.decide(transaction, Attempt(line, event, self._messages.observed_time, attempts))
 
     def _refused(self, line: Line, event: events.Refusal) -> None:
-        transaction = self._messages.find((line.host, line.instance, event.queue_id)) if event.queue_id else None
+        transaction = self._messages.find(self._messages.key(line, event.queue_id)) if event.queue_id else None
         client = event.client
         if transaction is not None and transaction.client is not None:
             client = transaction.client._replace(helo=event.client.helo)
@@ -201,7 +203,7 @@ class Assembler:
             self._messages.drop(transaction)
 
     def _child(self, line: Line, event: events.Child) -> None:
-        parent = self._messages.find((line.host, line.instance, event.queue_id))
+        parent = self._messages.find(self._messages.key(line, event.queue_id))
         self._messages.link(line, parent, event.child_queue_id, event.kind, parent_queue_id=event.queue_id)
 
     def _proxied_client(self, line: Line, event: events.Proxied) -> None:
@@ -210,7 +212,7 @@ class Assembler:
 
     def _handed(self, line: Line, event: events.Handed) -> None:
         client = self._proxied.get((line.host, line.instance, event.session))
-        transaction = self._messages.find((line.host, line.instance, event.queue_id))
+        transaction = self._messages.find(self._messages.key(line, event.queue_id))
         if client is not None and transaction is not None:
             origin = "FORWARDED" if client.ip is not None else client.ip_origin
             transaction.client = client._replace(ip_origin=origin)
@@ -223,7 +225,7 @@ class Assembler:
             self._messages.end_undecided(transaction, attempt, line, "EXPIRED")
 
     def _removed(self, line: Line, event: events.Removed) -> None:
-        transaction = self._messages.find((line.host, line.instance, event.queue_id))
+        transaction = self._messages.find(self._messages.key(line, event.queue_id))
         if transaction is None:
             return
         if event.by_hand:

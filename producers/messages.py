@@ -13,6 +13,7 @@ from typing import Any, Final
 from infra.platform.clock import MINUTE, SECOND
 from infra.platform.settings import Site, Source
 from producers.identity import message_key
+from producers.instances import Instances
 from producers.lines import Line
 from producers.records import NO_CLIENT, NO_RELAY, RecordMaker
 from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
@@ -30,6 +31,7 @@ class Messages:
     def __init__(self, site: Site, sources: Sequence[Source], lost: Callable[[str, str], None]) -> None:
         """None yet. `lost(source name, marker)` is told when a bound makes a message come out early."""
         self.maker = RecordMaker(site)
+        self.instances = Instances()
         self.observed_time = 0  # when the agent read the line in hand
         self.made: list[Envelope] = []  # records, in order; whoever takes them empties it
         self._lost = lost
@@ -44,6 +46,10 @@ class Messages:
     def __len__(self) -> int:
         """Messages seen and not yet ended."""
         return len(self._by_number)
+
+    def key(self, line: Line, queue_id: str) -> Key:
+        """What a message of this line is known by."""
+        return (line.host, self.instances.queue_of(line), queue_id)
 
     def find(self, key: Key) -> Transaction | None:
         """The message that is known by this key now."""
@@ -62,6 +68,7 @@ class Messages:
             "incomplete": [transaction.number for transaction in self._incomplete.values()],
             "expected": to_plain(self._expected),
             "timers": self._timers,
+            "instances": self.instances.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -72,6 +79,8 @@ class Messages:
         self._by_key = {self._by_number[number].key: self._by_number[number] for number in state["by_key"]}
         self._incomplete = {self._by_number[number].key: self._by_number[number] for number in state["incomplete"]}
         self._expected = from_plain(state["expected"])
+        if "instances" in state:  # a snapshot of an earlier version has none
+            self.instances.restore(state["instances"])
         for name, timers in state["timers"].items():
             self._timers[name] = [tuple(timer) for timer in timers]
 
@@ -106,11 +115,25 @@ class Messages:
 
     def get(self, line: Line, queue_id: str) -> Transaction:
         """The message of a line; a new one, without a beginning, when none is known."""
-        transaction = self._by_key.get((line.host, line.instance, queue_id))
+        key = self.key(line, queue_id)
+        transaction = self._by_key.get(key) or self._adopted(key)
         if transaction is None:
-            return self.open(line, (line.host, line.instance, queue_id))
+            return self.open(line, key)
         transaction.last_line, transaction.last_observed_time = line, self.observed_time
         return transaction
+
+    def _adopted(self, key: Key) -> Transaction | None:
+        """The message that began under a service's own name and goes on in this queue, now known by it."""
+        host, queue, queue_id = key
+        for service in self.instances.services(host, queue):
+            transaction = self._by_key.get((host, service, queue_id))
+            if transaction is not None and transaction.client is not None and transaction.sender is None:
+                self.instances.serves(host, service, queue)
+                del self._by_key[transaction.key]
+                transaction.key = key
+                self._by_key[key] = transaction
+                return transaction
+        return None
 
     def open(self, line: Line, key: Key) -> Transaction:
         """A message begins to be known with this line."""
@@ -136,7 +159,7 @@ class Messages:
     def link(self, line: Line, parent: Transaction | None, child_id: str, kind: Any, parent_queue_id: str = "") -> None:
         """`child_id` was made from `parent`. The child may be open, ended and waiting, or not begun."""
         told = parent_of(parent, kind) if parent else Parent(None, parent_queue_id, NO_CLIENT, kind)
-        key = (line.host, line.instance, child_id)
+        key = self.key(line, child_id)
         child = self._incomplete.get(key) or self._by_key.get(key)
         if child is None:
             self._expected[key] = told
