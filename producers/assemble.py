@@ -20,6 +20,7 @@ from producers.transactions import Attempt, Key, Parent, Transaction, from_plain
 from schemas.envelope import Envelope
 
 SESSIONS_MAX: Final = 100_000
+NOTES_MAX: Final = 16  # of one message; a map adds one or two recipients
 
 __all__ = ["Assembler", "Tally"]
 
@@ -33,6 +34,7 @@ class Assembler:
         self._readers = {source.name: LineReader(source, year, site.host) for source in sources}
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
+        self._noted: dict[Key, list[events.Held | events.Added]] = {}  # of the message that begins next in a session
 
     @property
     def open_transactions(self) -> int:
@@ -96,6 +98,7 @@ class Assembler:
             "messages": self._messages.state(),
             "sessions": to_plain(self._sessions),
             "proxied": to_plain(self._proxied),
+            "noted": to_plain(self._noted),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -108,6 +111,7 @@ class Assembler:
         self._messages.restore(state["messages"])
         self._sessions = from_plain(state["sessions"])
         self._proxied = from_plain(state["proxied"])
+        self._noted = from_plain(state.get("noted", {"dict": []}))
         for name, values in state["readers"].items():
             if name in self._readers:
                 self._readers[name].restore(values)
@@ -126,6 +130,9 @@ class Assembler:
             session = (line.host, line.instance, event.session)
             transaction.session = event.session
             self._sessions.setdefault(session, []).append(transaction.number)
+            for note in self._noted.pop(session, ()):
+                _take_note(transaction, note)
+        transaction.sender_told = event.sender or transaction.sender_told
         if event.previous_queue_id is not None:
             self._continue(transaction, self._messages.key(line, event.previous_queue_id))
         self._messages.completed(transaction)
@@ -153,6 +160,7 @@ class Assembler:
         self._messages.instances.managed(line)
         transaction = self._messages.get(line, event.queue_id)
         transaction.sender = event.sender
+        transaction.held = False
         transaction.size_bytes = event.size_bytes
         transaction.recipient_count = event.recipient_count
         self._messages.completed(transaction)
@@ -166,8 +174,7 @@ class Assembler:
         attempts = 1 + (first.attempts if first else 0)
         transaction.decided += 1
         if event.outcome in ("SENT", "DELIVERED") and self._messages.maker.is_filter(event.relay):
-            if event.next_queue_id is not None:
-                self._messages.link(line, transaction, event.next_queue_id, "MESSAGE")
+            self._messages.went_into_filter(line, transaction, event)
             return
         if event.child_queue_id is not None:
             self._messages.link(line, transaction, event.child_queue_id, "MESSAGE")
@@ -176,6 +183,11 @@ class Assembler:
     def _refused(self, line: Line, event: events.Refusal) -> None:
         transaction = self._messages.find(self._messages.key(line, event.queue_id)) if event.queue_id else None
         client = event.client
+        if transaction is None and event.recipient is None and client.ip_origin == "NOT_LOGGED":
+            return  # that line says nothing by itself, and may be there twice
+        if event.session:
+            proxied = self._proxied.get((line.host, line.instance, event.session))
+            client = proxied._replace(helo=client.helo) if proxied is not None else client
         if transaction is not None and transaction.client is not None:
             client = transaction.client._replace(helo=event.client.helo)
         key = (
@@ -196,6 +208,7 @@ class Assembler:
         record["dsn"], record["smtp_code"] = event.dsn, event.smtp_code
         record["flags"] += [flag for flag in event.flags if flag not in record["flags"]]
         if transaction is not None:
+            transaction.sender_told = transaction.sender_told or event.sender
             record["accept_time"] = transaction.accept.time if transaction.accept else None
             record["message_id"] = transaction.message_id
         self._messages.made.append(record)
@@ -244,18 +257,36 @@ class Assembler:
     def _requeued(self, line: Line, event: events.Requeued) -> None:
         self._messages.get(line, event.queue_id).held = True  # it stays known until its new queue id is told
 
-    def _held(self, line: Line, event: events.Held) -> None:
-        self._messages.get(line, event.queue_id).held = True
+    def _noted_by_server(self, line: Line, event: events.Held | events.Added) -> None:
+        """It is held, or gets a recipient more: a message with a queue id, or the next one of a session."""
+        if event.queue_id:
+            _take_note(self._messages.get(line, event.queue_id), event)
+            return
+        notes = self._noted.setdefault((line.host, line.instance, event.session), [])
+        notes.append(event)
+        del notes[:-NOTES_MAX]
+        bound(self._noted, SESSIONS_MAX)
 
     def _session_ended(self, line: Line, event: events.SessionEnded) -> None:
         session = (line.host, line.instance, event.session)
         self._proxied.pop(session, None)
+        self._noted.pop(session, None)
         for number in self._sessions.pop(session, ()):
             self._messages.broken_off(number, line)
 
     def _take(self) -> list[Envelope]:
         out, self._messages.made = self._messages.made, []
         return out
+
+
+def _take_note(transaction: Transaction, note: events.Held | events.Added) -> None:
+    if isinstance(note, events.Added):
+        if note.recipient.text not in transaction.added and len(transaction.added) < NOTES_MAX:
+            transaction.added.append(note.recipient.text)
+        return
+    transaction.held = True
+    transaction.sender_told = note.sender or transaction.sender_told
+    transaction.recipient_told = note.recipient or transaction.recipient_told
 
 
 _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
@@ -270,6 +301,7 @@ _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.Expired: Assembler._expired,
     events.Removed: Assembler._removed,
     events.Requeued: Assembler._requeued,
-    events.Held: Assembler._held,
+    events.Held: Assembler._noted_by_server,
+    events.Added: Assembler._noted_by_server,
     events.SessionEnded: Assembler._session_ended,
 }

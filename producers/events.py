@@ -47,6 +47,7 @@ class Arrived(NamedTuple):
     session: str
     client: Client
     previous_queue_id: str | None = None
+    sender: Address | None = None  # as it was handed in, before it was rewritten
 
 
 class MessageId(NamedTuple):
@@ -88,6 +89,8 @@ class Delivery(NamedTuple):
 class Refusal(NamedTuple):
     """A recipient or a message was refused or discarded. `queue_id` is empty where there was none yet.
 
+    `session` names the one that a proxy filter refused in: its client was told before (Proxied).
+
     `whole_message`: the message ends with it and its other recipients are not named.
     """
 
@@ -100,6 +103,7 @@ class Refusal(NamedTuple):
     smtp_code: int | None
     whole_message: bool
     flags: tuple[str, ...] = ()
+    session: str = ""
 
 
 class Child(NamedTuple):
@@ -144,9 +148,23 @@ class Requeued(NamedTuple):
 
 
 class Held(NamedTuple):
-    """It waits for a person."""
+    """It waits for a person. Without a queue id: the message that begins next in the session does.
+
+    `sender` and one `recipient` where the line names them; a held message may never get another line.
+    """
 
     queue_id: str
+    session: str = ""
+    sender: Address | None = None
+    recipient: Address | None = None
+
+
+class Added(NamedTuple):
+    """The server adds a recipient of its own; without a queue id, to the message that begins next in the session."""
+
+    queue_id: str
+    session: str
+    recipient: Address
 
 
 class SessionEnded(NamedTuple):
@@ -187,6 +205,7 @@ Event = (
     | Removed
     | Requeued
     | Held
+    | Added
     | SessionEnded
     | Lost
     | Ignored

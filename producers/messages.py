@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from infra.platform.clock import MINUTE, SECOND
 from infra.platform.settings import Site, Source
+from producers.events import Delivery
+from producers.filtered import Filtered
 from producers.identity import message_key
 from producers.instances import Instances
 from producers.lines import Line
@@ -32,6 +34,7 @@ class Messages:
         """None yet. `lost(source name, marker)` is told when a bound makes a message come out early."""
         self.maker = RecordMaker(site)
         self.instances = Instances()
+        self._filtered = Filtered()
         self.observed_time = 0  # when the agent read the line in hand
         self.made: list[Envelope] = []  # records, in order; whoever takes them empties it
         self._lost = lost
@@ -69,6 +72,7 @@ class Messages:
             "expected": to_plain(self._expected),
             "timers": self._timers,
             "instances": self.instances.state(),
+            "filtered": self._filtered.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -81,6 +85,7 @@ class Messages:
         self._expected = from_plain(state["expected"])
         if "instances" in state:  # a snapshot of an earlier version has none
             self.instances.restore(state["instances"])
+            self._filtered.restore(state["filtered"])
         for name, timers in state["timers"].items():
             self._timers[name] = [tuple(timer) for timer in timers]
 
@@ -94,6 +99,8 @@ class Messages:
 
     def deferred(self, transaction: Transaction, attempt: Attempt) -> None:
         """A recipient stays undecided."""
+        if transaction.handed_back:
+            self._filtered.came_out(transaction, attempt)
         name = attempt.delivery.recipient.text
         first = transaction.undecided.get(name)
         if first is not None:
@@ -170,8 +177,20 @@ class Messages:
             child.accept = line.moment
         self.completed(child)
 
+    def went_into_filter(self, line: Line, transaction: Transaction, told: Delivery) -> None:
+        """A content filter has a recipient's copy now, under the queue id that it told, or under an unknown one."""
+        if told.next_queue_id is not None:
+            self.link(line, transaction, told.next_queue_id, "MESSAGE")
+            return
+        parent = parent_of(transaction, "MESSAGE")
+        child = self._filtered.went_in(line, parent, transaction, told.recipient.text, self._by_number)
+        if child is not None:
+            self.completed(child)
+
     def decide(self, transaction: Transaction, attempt: Attempt) -> None:
         """A recipient is decided: its record, or a place among those that wait for parts of the message."""
+        if transaction.handed_back:
+            self._filtered.came_out(transaction, attempt)
         if _complete(transaction):
             self._emit(transaction, attempt)
             return
@@ -215,9 +234,10 @@ class Messages:
         self.made.append(record)
 
     def emit_unnamed(self, transaction: Transaction, line: Line, outcome: Outcome, *flags: str, is_final: bool) -> None:
-        """One record for recipients that no line names."""
+        """One record for recipients that no line names, or none but the one at which a message was held."""
+        recipient = transaction.recipient_told if transaction.sender is None else None
         record = self.maker.delivery(
-            transaction, line, self.observed_time, None, None, NO_RELAY, outcome, is_final=is_final, flags=flags
+            transaction, line, self.observed_time, recipient, None, NO_RELAY, outcome, is_final=is_final, flags=flags
         )
         self.made.append(record)
 

@@ -28,6 +28,7 @@ class RecordMaker:
         if site.server_ip and self._server_ip is None:
             raise SettingsError(f"agent.site.server_ip {site.server_ip!r} is no IP address.", "Correct it.")
         self._filters = set(site.filters)
+        self._added = {text.lower() for text in site.added_recipients}
 
     def is_filter(self, relay: Relay) -> bool:
         """Whether a relay is one of the site's content filters, by host, address or host:port."""
@@ -63,9 +64,11 @@ class RecordMaker:
     ) -> Envelope:
         """The record of one recipient of a message in the queue; the caller adds what the delivery line told."""
         parent = transaction.parent
-        record = self._record(
-            "DELIVERY", line, observed_time, transaction.sender, recipient, _client_of(transaction), outcome
-        )
+        sender = transaction.sender or transaction.sender_told
+        record = self._record("DELIVERY", line, observed_time, sender, recipient, _client_of(transaction), outcome)
+        if transaction.sender_told is not None and record["sender_logged"] is None:
+            told = transaction.sender_told.text
+            record["sender_logged"] = told if told != record["sender"] else None
         record["accept_time"] = transaction.accept.time if transaction.accept else None
         record["message_key"] = transaction.message_key
         record["queue_id"] = transaction.key[2]
@@ -80,6 +83,10 @@ class RecordMaker:
         record["is_final"], record["attempts"] = is_final, attempts
         record["direction"] = self._direction(record, here=relay.ip_origin == "LOCAL_DELIVERY")
         _add_flags(record, transaction.flags, flags, original.flags if original else ())
+        if transaction.added or self._added:
+            names = [address.text for address in (recipient, original) if address is not None]
+            if any(name in transaction.added or name.lower() in self._added for name in names):
+                _add_flags(record, ("ADDED_BY_SERVER",))
         return record
 
     def refusal(

@@ -57,6 +57,10 @@ class Transaction:
     handed_back: bool = False
     held: bool = False
     ended: bool = False
+    by_message_id: bool = False  # its parent was found by Message-ID and recipient
+    sender_told: Address | None = None  # before rewriting, or of a message that never got into the queue
+    recipient_told: Address | None = None  # one recipient of such a message
+    added: list[str] = field(default_factory=list)  # recipients that the server added, as logged
 
     def flag(self, *names: str) -> None:
         """Add flags, once each."""

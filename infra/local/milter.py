@@ -1,8 +1,8 @@
 """A milter on loopback that does what a message's own header says: for traces of a real Postfix.
 
 `X-Milter:` and `reject`, `tempfail`, `discard`, `reply CODE TEXT`, `quarantine TEXT`, `add ADDRESS`, `remove ADDRESS`,
-`sender ADDRESS`; RCPT or MAIL with a local part of `milter-refuses` is rejected. Sendmail's protocol, version 6: packets of a
-length (4 bytes), a command byte, and its data.
+`sender ADDRESS`; RCPT or MAIL with a local part of `milter-refuses` is rejected. The protocol is Sendmail's, version 6:
+packets of a length (4 bytes), a command byte, and its data.
 """
 
 import socketserver

@@ -28,9 +28,10 @@ INSIDE: Final = Client("192.0.2.20", 40_020, "desk.example.org")
 
 
 class Told(NamedTuple):
-    """What must be recorded of one recipient. None where the log cannot say it; `why` says so, and what is not there.
+    """What must be recorded of one recipient.
 
-    `at` = where it came to lie: `sink`, `mailbox`, or empty. `client_ip` is None where no client handed it in.
+    None where the log cannot say it, no outcome where it says nothing at all; `why` says why. `at` = where it came to
+    lie: `sink`, `mailbox`, or empty. `client_ip` is None where no client handed it in.
     """
 
     scenario: str
@@ -75,6 +76,7 @@ class World:
         self.ports = {name: free_port() for name in ("smtp", *names)}
         self.mta = LocalPostfix(home, self.sink.port)
         self.others: list[LocalPostfix] = []  # instances beside it
+        self.filters: list[str] = []  # of the settings that its log is read with
         self.told: list[Told] = []
 
     def start(self, extra: Extra, *, long_queue_ids: bool = True) -> None:

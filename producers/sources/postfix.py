@@ -118,7 +118,8 @@ def _picked_up(queue_id: str, _pid: bytes, rest: bytes) -> Event:
     if at >= 0 and _QUEUE_ID.match(tail[at + 9 :]):
         previous = tail[at + 9 :].decode("ascii")
     client = Client(None, None, "LOCAL_PROCESS", None, None, None, bounded(uid, 2**31 - 1))
-    return Arrived(queue_id, "", client, previous)
+    sender = address(tail[6:end]) if tail.startswith(b"from=<") and (end := scan_address(tail, 6)) >= 0 else None
+    return Arrived(queue_id, "", client, previous, sender)
 
 
 def _message_id(queue_id: str, _pid: bytes, rest: bytes) -> Event:
@@ -256,7 +257,7 @@ def _by_word(queue_id: str, daemon: bytes, pid: bytes, rest: bytes) -> Event:
     """Facts that begin with a phrase: refusals and access actions, links between messages, ends by hand."""
     action, mark, tail = rest.partition(b": ")
     if mark and action in ACTIONS:
-        return access_action(queue_id, action, tail)
+        return access_action(queue_id, pid, action, tail)
     for phrase, kind in _CHILD_KINDS:
         if rest.startswith(phrase):
             child = rest[len(phrase) :]

@@ -4,13 +4,16 @@ import re
 from itertools import islice
 from typing import Final
 
-from producers.events import Address, Client, Event, Held, Ignored, Refusal
+from producers.events import Added, Address, Client, Event, Held, Ignored, Refusal
 from producers.text import address, decode, ip_address, scan_address
 from schemas.envelope import Outcome
 
 HOST_IP_PORT: Final = re.compile(rb"(.*)\[([^\[\]]*)\](?::(\d{1,5}))?\Z", re.DOTALL)
 _REPLY: Final = re.compile(rb"([2-5]\d\d) (?:([2-5]\.\d{1,3}\.\d{1,3}) )?")
-_PROTO_HELO: Final = re.compile(rb",? ?proto=[A-Z0-9-]+(?:,? helo=<(.*)>)?(?:,? sasl_method=.*|: .*)?\Z", re.DOTALL)
+_STATUS: Final = re.compile(rb"([245]\.\d{1,3}\.\d{1,3}) ")  # cleanup logs a milter's reply without its code
+# smtpd writes `?` for angle brackets in HELO; only cleanup writes a text behind it.
+_PROTO_HELO: Final = re.compile(rb",? ?proto=[A-Z0-9-]+(?:,? helo=<([^<>]*)>)?(?:,? sasl_method=.*)?\Z", re.DOTALL)
+_LOOSE: Final = re.compile(rb",? ?proto=[A-Z0-9-]+(?:,? helo=<(.*)>)?(?:,? sasl_method=.*|: .*)?\Z", re.DOTALL)
 _ECHOED: Final = re.compile(rb": [2-5]\d\d (?:[2-5]\.\d{1,3}\.\d{1,3} )?<")
 _FIELDS_BEGIN: Final = re.compile(rb"; (?=from=<|proto=)")
 PLACES_MAX: Final = 16
@@ -27,19 +30,26 @@ def client_of(text: bytes) -> tuple[bytes, bytes | None, int | None]:
     return found[1], ip_address(found[2]), port
 
 
-def access_action(queue_id: str, action: bytes, tail: bytes) -> Event:
+def access_action(queue_id: str, pid: bytes, action: bytes, tail: bytes) -> Event:
     """`ACTION: STAGE from CLIENT: TEXT; from=<S> to=<R> proto=P helo=<H>`: refused, discarded, held, or only noted."""
     outcome, whole = ACTIONS[action]
-    if outcome is None:
-        return Held(queue_id) if action.endswith(b"hold") and queue_id else Ignored("postfix-access-note")
+    if outcome is None and action not in _NOTED:
+        return Ignored("postfix-access-note")
     content = tail.startswith(_CONTENT)
     head, (sender, recipient, helo), doubtful = _split_envelope(tail, last=content)
+    if outcome is None:
+        session = pid.decode("ascii", "replace")
+        if action == b"bcc":
+            return _added(queue_id, session, (tail if content else head).rpartition(b" ")[2])
+        return Held(queue_id, session, sender, recipient)
     before, _, said = head.partition(b": ")
     stage, _, client_text = before.partition(b" from ")
     if content:  # cleanup: `header Subject: TEXT from CLIENT`
         stage, said = b"END-OF-MESSAGE", b""
         client_text = head.rpartition(b" from ")[2]
     reply = _REPLY.match(said)
+    code = int(reply[1]) if reply else None
+    status = reply[2] if reply else found[1] if (found := _STATUS.match(said)) else None
     name, ip, port = client_of(client_text.rstrip(b":"))
     client = Client(
         ip,
@@ -49,7 +59,8 @@ def access_action(queue_id: str, action: bytes, tail: bytes) -> Event:
         helo,
     )
     whole = whole or stage in (b"END-OF-MESSAGE", b"DATA", b"BDAT")
-    flags: tuple[str, ...] = ("TEMPORARY",) if reply and reply[1][:1] == b"4" else ()
+    unnamed = whole or outcome == "DISCARDED"  # a recipient's entry discards the message for all of them
+    flags: tuple[str, ...] = ("TEMPORARY",) if (reply[1] if reply else status or b"")[:1] == b"4" else ()
     if doubtful:
         flags = (*flags, "AMBIGUOUS_PARSE")
     return Refusal(
@@ -58,11 +69,17 @@ def access_action(queue_id: str, action: bytes, tail: bytes) -> Event:
         sender,
         recipient,
         outcome,
-        reply[2].decode() if reply and reply[2] else None,
-        int(reply[1]) if reply else None,
+        status.decode() if status else None,
+        code,
         whole and bool(queue_id),
-        (*flags, "RECIPIENTS_INCOMPLETE") if whole else flags,
+        (*flags, "RECIPIENTS_INCOMPLETE") if unnamed else flags,
+        pid.decode("ascii", "replace") if action == b"proxy-reject" else "",
     )
+
+
+def _added(queue_id: str, session: str, text: bytes) -> Event:
+    """`<x>: ... triggers BCC ADDRESS`, or behind a header's line `: ADDRESS`: the last word, when it is an address."""
+    return Added(queue_id, session, address(text)) if b"@" in text else Ignored("postfix-access-note")
 
 
 def _split_envelope(text: bytes, *, last: bool) -> tuple[bytes, _Fields, bool]:
@@ -76,19 +93,21 @@ def _split_envelope(text: bytes, *, last: bool) -> tuple[bytes, _Fields, bool]:
     start = 0
     if not last and (echoed := _ECHOED.search(text)) is not None:
         start = max(0, scan_address(text, echoed.end()))
-    places = []
     behind = text.rfind(b"proto=")
-    for found in islice(_FIELDS_BEGIN.finditer(text, start), PLACES_MAX):
-        at = found.start()
-        if at < behind and (fields := _envelope_fields(text, at + 2)) is not None:
-            places.append((at, fields))
+    begins = [found.start() for found in islice(_FIELDS_BEGIN.finditer(text, start), PLACES_MAX)]
+    places: list[tuple[int, _Fields]] = []
+    for end in (_LOOSE,) if last else (_PROTO_HELO, _LOOSE):
+        found = ((at, _envelope_fields(text, at + 2, end)) for at in begins if at < behind)
+        places = [(at, fields) for at, fields in found if fields is not None]
+        if places:
+            break
     if not places:
         return text, (None, None, None), False
     at, fields = places[-1 if last else 0]
     return text[:at], fields, len(places) > 1
 
 
-def _envelope_fields(text: bytes, at: int) -> _Fields | None:
+def _envelope_fields(text: bytes, at: int, ending: re.Pattern[bytes]) -> _Fields | None:
     """`[from=<S>[,]] [to=<R>[,]] proto=P[,] [helo=<H>]` up to the end; None when the text has another shape."""
     sender = recipient = None
     if text.startswith(b"from=<", at):
@@ -102,12 +121,13 @@ def _envelope_fields(text: bytes, at: int) -> _Fields | None:
             if end < 0:
                 return None
             recipient, at = address(text[at + len(mark) : end]), end + 1
-    found = _PROTO_HELO.match(text, at)
+    found = ending.match(text, at)
     if found is None:
         return None
     return sender, recipient, decode(found[1])[0] if found[1] is not None else None
 
 
+_NOTED: Final = (b"hold", b"milter-hold", b"bcc")
 # action: (outcome; None = no record of its own, does it end the whole message)
 ACTIONS: Final[dict[bytes, tuple[Outcome | None, bool]]] = {
     b"reject": ("REFUSED", False),
