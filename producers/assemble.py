@@ -153,6 +153,8 @@ class Assembler:
         transaction.flag(*event.flags)
         if transaction.message_id is None:
             transaction.message_id = event.message_id
+            if transaction.client is None and transaction.sender is None:
+                self._messages.without_client(transaction)
         elif transaction.message_id != event.message_id:
             transaction.flag("EXTRA_MESSAGE_ID")
 
@@ -234,6 +236,8 @@ class Assembler:
 
     def _expired(self, line: Line, event: events.Expired) -> None:
         transaction = self._messages.get(line, event.queue_id)
+        if event.by_hand:
+            transaction.flag("ADMINISTRATIVE")
         for attempt in list(transaction.undecided.values()):
             self._messages.end_undecided(transaction, attempt, line, "EXPIRED")
 

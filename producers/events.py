@@ -129,9 +129,10 @@ class Proxied(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """Every recipient that is still undecided has failed."""
+    """Every recipient that is still undecided has failed; `by_hand`: a person said so."""
 
     queue_id: str
+    by_hand: bool = False
 
 
 class Removed(NamedTuple):

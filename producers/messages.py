@@ -23,6 +23,7 @@ from schemas.envelope import Envelope, Outcome
 
 WINDOW: Final = 10 * SECOND
 ABORT_WINDOW: Final = MINUTE
+NOTICE_WINDOW: Final = 60 * MINUTE  # a busy queue manager may take as long to come to it
 TRANSACTIONS_MAX: Final = 200_000
 EXPECTED_MAX: Final = 10_000
 
@@ -114,6 +115,10 @@ class Messages:
         transaction = self._by_number.get(number)
         if transaction is not None and transaction.sender is None and not transaction.held:
             self._timer(line.moment.time + ABORT_WINDOW, transaction, "aborted", "")
+
+    def without_client(self, transaction: Transaction) -> None:
+        """A message begins inside the server: a notice, which may not be sent after all and then gets no other line."""
+        self._timer(transaction.last_line.moment.time + NOTICE_WINDOW, transaction, "aborted", "")
 
     def finish(self) -> None:
         """The input has ended for good: what is open comes out as far as it is known."""
@@ -257,7 +262,8 @@ class Messages:
         self._emit_waiting(transaction)
         if transaction.number not in self._by_number:
             return
-        broken_off = transaction.sender is None and transaction.client is not None and not transaction.held
+        # Begun, and no line says that it got into the queue: a client broke off, or a notice was not needed after all.
+        broken_off = transaction.sender is None and not transaction.held
         for first in transaction.undecided.values():
             if not first.reported:
                 self._emit(transaction, first, "PARTIAL_END", is_final=False)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from producers.events import Address, Client, Delivery, Relay
+from producers.events import Added, Address, Client, Delivery, Held, Relay
 from producers.lines import Line
 from producers.sources.header import Moment
 from schemas.envelope import Kind
@@ -104,5 +104,6 @@ def from_plain(plain: Any) -> Any:
 
 
 _TYPES: dict[str, Any] = {
-    kind.__name__: kind for kind in (Transaction, Attempt, Parent, Address, Client, Relay, Delivery, Line, Moment)
+    kind.__name__: kind
+    for kind in (Transaction, Attempt, Parent, Address, Client, Relay, Delivery, Held, Added, Line, Moment)
 }

@@ -43,6 +43,8 @@ _EXIM_ID: Final = re.compile(rb"\bid=([0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-
 _SENDMAIL_ID: Final = re.compile(rb"2\.0\.0 ([0-9A-Za-z]{10,20}) Message accepted for delivery")
 _LMTP_SESSION: Final = re.compile(rb"2\.0\.0 <[^>]*> ([0-9A-Za-z+/]{16,32}(?::R\d+)?) Saved")
 _CHILD: Final = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\)\Z")
+# Some relays of logs drop angle brackets as markup.
+_BARE: Final = re.compile(rb"to=([^<>,\s]+@[^<>,\s]+)(?:, orig_to=([^<>,\s]+))?(?=, relay=)")
 _BEHIND_USER: Final = (b", sasl_method=", b", sasl_sender=", b", orig_queue_id=", b", orig_client=")
 _BROKEN_OFF: Final = (b"canceled", b"lost connection after", b"timeout after", b"too many errors", b"queue file size")
 _PROBES: Final = (b"deliverable", b"undeliverable", b"undeliverable-but-not-cached")
@@ -136,7 +138,7 @@ def _from(queue_id: str, _pid: bytes, rest: bytes) -> Event:
     """`from=<S>, size=N, nrcpt=N (queue active)` or `from=<S>, status=expired, returned to sender`."""
     for mark in (b">, status=expired, ", b">, status=force-expired, "):
         if mark in rest and rest.rfind(mark) > rest.rfind(b">, size="):
-            return Expired(queue_id)
+            return Expired(queue_id, by_hand=mark.startswith(b">, status=force-"))
     end = rest.rfind(b">, size=")
     size, _, tail = rest[end + 8 :].partition(b", nrcpt=")
     count, _, _ = tail.partition(b" ")
@@ -245,7 +247,10 @@ def _address_until(rest: bytes, start: int, followers: tuple[bytes, ...]) -> tup
     """
     end = scan_address(rest, start)
     if end >= 0 and rest.startswith(followers, end + 1):
-        return address(rest[start:end]), end + 1
+        found = address(rest[start:end])
+        if b'"' not in rest[start:end] and rest.count(b">, relay=") > 1:  # of internal form, and made to mislead?
+            found = found._replace(flags=(*found.flags, "AMBIGUOUS_PARSE"))
+        return found, end + 1
     places = [at for follower in followers if (at := rest.find(b">" + follower, start)) >= 0]
     if not places:
         return None, -1
@@ -270,6 +275,9 @@ def _by_word(queue_id: str, daemon: bytes, pid: bytes, rest: bytes) -> Event:
             if found
             else Ignored("postfix-proxy-accept")
         )
+    if (found := _BARE.match(rest)) is not None:
+        original = b", orig_to=<" + found[2] + b">" if found[2] is not None else b""
+        return _delivery(queue_id, pid, b"to=<" + found[1] + b">" + original + rest[found.end() :])
     return _by_hand(queue_id, daemon, rest)
 
 

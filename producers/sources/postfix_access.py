@@ -39,7 +39,7 @@ def access_action(queue_id: str, pid: bytes, action: bytes, tail: bytes) -> Even
     head, (sender, recipient, helo), doubtful = _split_envelope(tail, last=content)
     if outcome is None:
         session = pid.decode("ascii", "replace")
-        if action == b"bcc":
+        if action.endswith(b"bcc"):
             return _added(queue_id, session, (tail if content else head).rpartition(b" ")[2])
         return Held(queue_id, session, sender, recipient)
     before, _, said = head.partition(b": ")
@@ -102,9 +102,27 @@ def _split_envelope(text: bytes, *, last: bool) -> tuple[bytes, _Fields, bool]:
         if places:
             break
     if not places:
-        return text, (None, None, None), False
+        return _internal_form(text, start)
     at, fields = places[-1 if last else 0]
     return text[:at], fields, len(places) > 1
+
+
+def _internal_form(text: bytes, start: int) -> tuple[bytes, _Fields, bool]:
+    """Addresses without their quotes may hold what ends them: cut at the last marks there are, and in doubt."""
+    found = _FIELDS_BEGIN.search(text, start)
+    end = text.rfind(b"> proto=")
+    ending = _PROTO_HELO.match(text, end + 1) if end >= 0 else None
+    if found is None or ending is None or not text.startswith(b"from=<", found.end()):
+        return text, (None, None, None), False
+    first = found.end() + 6
+    to = text.rfind(b"> to=<", first, end)
+    sender = address(text[first : to if to >= 0 else end])
+    recipient = address(text[to + 6 : end]) if to >= 0 else None
+    return text[: found.start()], (sender, recipient, _helo_of(ending)), True
+
+
+def _helo_of(ending: re.Match[bytes]) -> str | None:
+    return decode(ending[1])[0] if ending[1] is not None else None
 
 
 def _envelope_fields(text: bytes, at: int, ending: re.Pattern[bytes]) -> _Fields | None:
@@ -124,10 +142,10 @@ def _envelope_fields(text: bytes, at: int, ending: re.Pattern[bytes]) -> _Fields
     found = ending.match(text, at)
     if found is None:
         return None
-    return sender, recipient, decode(found[1])[0] if found[1] is not None else None
+    return sender, recipient, _helo_of(found)
 
 
-_NOTED: Final = (b"hold", b"milter-hold", b"bcc")
+_NOTED: Final = (b"hold", b"milter-hold", b"milter-header-hold", b"bcc", b"milter-header-bcc")
 # action: (outcome; None = no record of its own, does it end the whole message)
 ACTIONS: Final[dict[bytes, tuple[Outcome | None, bool]]] = {
     b"reject": ("REFUSED", False),
@@ -149,6 +167,8 @@ ACTIONS: Final[dict[bytes, tuple[Outcome | None, bool]]] = {
     b"replace": (None, False),
     b"prepend": (None, False),
     b"strip": (None, False),
+    b"milter-header-hold": (None, False),
+    b"milter-header-bcc": (None, False),
     b"milter-header-reject": ("REFUSED", True),
     b"milter-header-discard": ("DISCARDED", True),
 }

@@ -86,6 +86,7 @@ def run(home: Path) -> World:
     texts = {"recipients": RECIPIENTS, "senders": SENDERS, "headers": HEADERS, "body": BODY}
     files = {f"etc/postfix/{name}": text.format(secret=SECRET, sink=world.sink.port) for name, text in texts.items()}
     main = MAIN.format(boxes=" ".join(f"{{{name}@example.org={name}/}}" for name in NAMES), secret=SECRET)
+    world.added = ["archive@example.org", "sent@example.org"]
     world.start(Extra(main, MASTER.format(**world.ports), files=files))
     try:
         for scenario in (_access, _senders, _headers, _copies, _rewriting, _transports, _softly, _postscreen):

@@ -109,7 +109,7 @@ def _one_message_id(world: World) -> None:
         with world.session(client, service="after_ids") as smtp:
             for box in boxes:
                 hand_in(smtp, f"list-{client.port}@example.net", [f"{box}@example.org"], header)
-        world.quiet()
+                world.quiet()
     name = "one message-id in several messages"
     world.add(name, ("DELIVERED", "list-40007@example.net", "alice@example.org", OUTSIDE.ip))
     world.add(name, ("DELIVERED", "list-40007@example.net", "carol@example.org", OUTSIDE.ip))
