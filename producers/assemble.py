@@ -13,6 +13,7 @@ from infra.platform.settings import Site, Source
 from producers import events
 from producers.events import Client, Delivery
 from producers.identity import message_key
+from producers.limits import bounded_texts
 from producers.lines import Line, LineReader, Tally
 from producers.messages import Messages, bound, parent_of
 from producers.records import NO_CLIENT
@@ -20,6 +21,7 @@ from producers.transactions import Attempt, Key, Parent, Transaction, from_plain
 from schemas.envelope import Envelope
 
 SESSIONS_MAX: Final = 100_000
+SESSION_MESSAGES_MAX: Final = 128  # that are not in the queue yet
 NOTES_MAX: Final = 16  # of one message; a map adds one or two recipients
 
 __all__ = ["Assembler", "Tally"]
@@ -129,7 +131,11 @@ class Assembler:
         if event.session:
             session = (line.host, line.instance, event.session)
             transaction.session = event.session
-            self._sessions.setdefault(session, []).append(transaction.number)
+            numbers = self._sessions.setdefault(session, [])
+            numbers.append(transaction.number)
+            if len(numbers) > SESSION_MESSAGES_MAX:  # a log without ends of sessions must not fill memory
+                numbers[:] = [number for number in numbers if self._messages.not_queued(number)][-SESSION_MESSAGES_MAX:]
+            bound(self._sessions, SESSIONS_MAX)
             for note in self._noted.pop(session, ()):
                 _take_note(transaction, note)
         transaction.sender_told = event.sender or transaction.sender_told
@@ -273,14 +279,16 @@ class Assembler:
 
     def _session_ended(self, line: Line, event: events.SessionEnded) -> None:
         session = (line.host, line.instance, event.session)
-        self._proxied.pop(session, None)
-        self._noted.pop(session, None)
-        for number in self._sessions.pop(session, ()):
-            self._messages.broken_off(number, line)
+        for number in self._sessions.get(session, ()):
+            self._messages.broken_off(number, line, surely=event.accepted == 0)
+        if event.over:
+            self._proxied.pop(session, None)
+            self._noted.pop(session, None)
+            self._sessions.pop(session, None)
 
     def _take(self) -> list[Envelope]:
         out, self._messages.made = self._messages.made, []
-        return out
+        return [bounded_texts(record) for record in out]
 
 
 def _take_note(transaction: Transaction, note: events.Held | events.Added) -> None:

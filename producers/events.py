@@ -84,6 +84,7 @@ class Delivery(NamedTuple):
     child_queue_id: str | None
     session_id: str | None
     tls: str | None
+    delay_seconds: float | None = None  # since the message arrived, as logged
 
 
 class Refusal(NamedTuple):
@@ -169,9 +170,14 @@ class Added(NamedTuple):
 
 
 class SessionEnded(NamedTuple):
-    """The client's connection is over; a message of it that is not in the queue by now was broken off."""
+    """The client's connection is over; a message of it that is not in the queue by now may have been broken off.
+
+    `accepted` messages were taken, None = not told. Not `over`: the line that ends it for good is still to come.
+    """
 
     session: str
+    accepted: int | None = None
+    over: bool = True
 
 
 class Lost(NamedTuple):

@@ -23,7 +23,7 @@ from schemas.envelope import Envelope, Outcome
 
 WINDOW: Final = 10 * SECOND
 ABORT_WINDOW: Final = MINUTE
-NOTICE_WINDOW: Final = 60 * MINUTE  # a busy queue manager may take as long to come to it
+QUEUE_WINDOW: Final = 60 * MINUTE  # a busy queue manager may take as long to come to it
 TRANSACTIONS_MAX: Final = 200_000
 EXPECTED_MAX: Final = 10_000
 
@@ -110,15 +110,23 @@ class Messages:
         transaction.undecided[name] = attempt
         self._timer(attempt.line.moment.time + self._undecided_after, transaction, "undecided", name)
 
-    def broken_off(self, number: int, line: Line) -> None:
-        """The session of a message is over: unless it is in the queue by then, it is forgotten after ABORT_WINDOW."""
+    def not_queued(self, number: int) -> bool:
+        """Whether a message is open, and no line says yet that it got into the queue."""
         transaction = self._by_number.get(number)
-        if transaction is not None and transaction.sender is None and not transaction.held:
-            self._timer(line.moment.time + ABORT_WINDOW, transaction, "aborted", "")
+        return transaction is not None and transaction.sender is None and not transaction.held
+
+    def broken_off(self, number: int, line: Line, *, surely: bool) -> None:
+        """The session of a message is over: unless it is in the queue by then, it is forgotten after a while.
+
+        `surely`: the session took no message; else a busy queue manager may only be late.
+        """
+        if self.not_queued(number):
+            window = ABORT_WINDOW if surely else QUEUE_WINDOW
+            self._timer(line.moment.time + window, self._by_number[number], "aborted", "")
 
     def without_client(self, transaction: Transaction) -> None:
         """A message begins inside the server: a notice, which may not be sent after all and then gets no other line."""
-        self._timer(transaction.last_line.moment.time + NOTICE_WINDOW, transaction, "aborted", "")
+        self._timer(transaction.last_line.moment.time + QUEUE_WINDOW, transaction, "aborted", "")
 
     def finish(self) -> None:
         """The input has ended for good: what is open comes out as far as it is known."""
@@ -233,6 +241,7 @@ class Messages:
             is_final=is_final,
             attempts=attempt.attempts,
             flags=flags,
+            delay_seconds=told.delay_seconds,
         )
         record["dsn"], record["smtp_code"], record["tls"] = told.dsn, told.smtp_code, told.tls
         record["next_queue_id"], record["session_id"] = told.next_queue_id, told.session_id
@@ -253,7 +262,7 @@ class Messages:
         del transaction.undecided[first.delivery.recipient.text]
         transaction.decided += 1
         transaction.flag(*flags)
-        told = first.delivery._replace(outcome=outcome)
+        told = first.delivery._replace(outcome=outcome, delay_seconds=None)  # `line` is another one
         self.decide(transaction, Attempt(line, told, self.observed_time, first.attempts))
 
     def give_up(self, transaction: Transaction) -> None:

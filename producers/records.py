@@ -10,6 +10,7 @@ from producers.events import Address, Client, Relay
 from producers.identity import record_id
 from producers.lines import Line
 from producers.text import ip_address
+from producers.times import settled
 from producers.transactions import Transaction
 from schemas.envelope import Direction, Envelope, Event, Outcome
 
@@ -61,6 +62,7 @@ class RecordMaker:
         is_final: bool = True,
         attempts: int = 0,
         flags: Sequence[str] = (),
+        delay_seconds: float | None = None,
     ) -> Envelope:
         """The record of one recipient of a message in the queue; the caller adds what the delivery line told."""
         parent = transaction.parent
@@ -69,7 +71,12 @@ class RecordMaker:
         if transaction.sender_told is not None and record["sender_logged"] is None:
             told = transaction.sender_told.text
             record["sender_logged"] = told if told != record["sender"] else None
-        record["accept_time"] = transaction.accept.time if transaction.accept else None
+        own = parent is None  # what was made from another message takes over its delays and times
+        if line.moment.quality != "EXACT":
+            _settle(record, line, transaction.key[2], delay_seconds if own else None)
+        if transaction.accept is not None:
+            accept = transaction.accept
+            record["accept_time"] = settled(accept, line.mta, transaction.key[2], 0 if own else None).time
         record["message_key"] = transaction.message_key
         record["queue_id"] = transaction.key[2]
         record["message_id"] = transaction.message_id
@@ -103,6 +110,7 @@ class RecordMaker:
         """The record of a recipient or message that was not taken in."""
         record = self._record("REFUSAL", line, observed_time, sender, recipient, client, outcome)
         record["queue_id"], record["message_key"] = queue_id, message_key
+        _settle(record, line, queue_id, None)
         record["direction"] = self._direction(record, here=False)
         return record
 
@@ -210,6 +218,11 @@ def _client_of(transaction: Transaction) -> Client:
         return Client(None, None, "LOCAL_PROCESS")
     origin = "PARENT" if parent.client.ip is not None else parent.client.ip_origin
     return parent.client._replace(ip_origin=origin)
+
+
+def _settle(record: Envelope, line: Line, queue_id: str, delay_seconds: float | None) -> None:
+    moment = settled(line.moment, line.mta, queue_id, delay_seconds)
+    record["event_time"], record["time_quality"], record["alternative_event_time"] = moment
 
 
 def _add_flags(record: Envelope, *groups: Sequence[str]) -> None:

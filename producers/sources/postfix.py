@@ -37,6 +37,7 @@ from schemas.envelope import Kind, Outcome
 TEXT_BYTES_MAX: Final = 2000  # Postfix cuts what it logs there
 # Short: microseconds and inode in upper-case hex. Long: base 52 without vowels, so no word looks like one.
 _QUEUE_ID: Final = re.compile(rb"(?:[0-9A-F]{6,24}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,24})\Z")
+_DELAY: Final = re.compile(rb"\d{1,8}(?:\.\d{1,6})?\Z")
 _REPLY_CODE: Final = re.compile(rb"(?:\(|said: )([2-5]\d\d)[ -]")
 _QUEUED_AS: Final = re.compile(rb"[Qq]ueued as ([0-9A-Za-z]{5,24})\b")
 _EXIM_ID: Final = re.compile(rb"\bid=([0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})\b")
@@ -119,9 +120,14 @@ def _picked_up(queue_id: str, _pid: bytes, rest: bytes) -> Event:
     at = tail.rfind(b" orig_id=")
     if at >= 0 and _QUEUE_ID.match(tail[at + 9 :]):
         previous = tail[at + 9 :].decode("ascii")
-    client = Client(None, None, "LOCAL_PROCESS", None, None, None, bounded(uid, 2**31 - 1))
+    client = Client(None, None, "LOCAL_PROCESS", None, None, None, _signed(bounded(uid, 2**32 - 1)))
     sender = address(tail[6:end]) if tail.startswith(b"from=<") and (end := scan_address(tail, 6)) >= 0 else None
     return Arrived(queue_id, "", client, previous, sender)
+
+
+def _signed(uid: int | None) -> int | None:
+    """The field has 32 bits with a sign: user ids from 2^31 on are kept as the negative number of the same bits."""
+    return uid if uid is None or uid < 2**31 else uid - 2**32
 
 
 def _message_id(queue_id: str, _pid: bytes, rest: bytes) -> Event:
@@ -182,6 +188,7 @@ def _delivery(queue_id: str, _pid: bytes, rest: bytes) -> Event:
         rest[dsn_at + 6 : status_at],
         text,
         middle[tls_at + 6 :] if tls_at >= 0 else None,
+        _seconds(middle[8:].partition(b",")[0]),
     )
 
 
@@ -194,6 +201,7 @@ def _outcome(
     dsn: bytes,
     text: bytes,
     tls: bytes | None,
+    delay_seconds: float | None,
 ) -> Delivery:
     """What the free text may tell: ids in strict form and a reply code, nothing else of it."""
     next_queue_id = child = session = None
@@ -222,7 +230,13 @@ def _outcome(
         child,
         session,
         decode(tls)[0] if tls else None,
+        delay_seconds,
     )
+
+
+def _seconds(text: bytes) -> float | None:
+    """`0.12` or `345678`."""
+    return float(text) if _DELAY.match(text) else None
 
 
 def _relay(text: bytes) -> Relay:

@@ -53,12 +53,16 @@ def test_a_size_that_is_none_is_not_understood(size: str) -> None:
     assert assembler.take_tallies()["mail"].lines_not_understood == {"postfix-from": 1}
 
 
-def test_a_user_id_beyond_the_field_is_not_known() -> None:
-    """4294967294 is a legal uid (nobody, on some systems)."""
+@pytest.mark.parametrize(
+    ("uid", "kept"),
+    [("2147483647", 2**31 - 1), ("2147483648", -(2**31)), ("4294967294", -2), ("4294967296", None), ("-1", None)],
+)
+def test_a_user_id_of_32_bits_is_kept_in_the_signed_field(uid: str, kept: int | None) -> None:
+    """4294967294 is a legal uid (nobody, on some systems); the released field is an int: the same 32 bits."""
     lines = message(sent("a@example.com"))
-    lines[0] = "pickup: 4jYKJ82btYzLhNx: uid=4294967294 from=<nobody>"
+    lines[0] = f"pickup: 4jYKJ82btYzLhNx: uid={uid} from=<nobody>"
     record = one(log(*lines))
-    assert (record["local_uid"], record["sender_ip_origin"]) == (None, "LOCAL_PROCESS")
+    assert (record["local_uid"], record["sender_ip_origin"]) == (kept, "LOCAL_PROCESS")
 
 
 def test_numbers_have_bounds() -> None:
