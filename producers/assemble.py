@@ -37,6 +37,7 @@ class Assembler:
         self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
         self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
         self._noted: dict[Key, list[events.Held | events.Added]] = {}  # of the message that begins next in a session
+        self._by_hand: dict[Key, int] = {}  # messages that a command has named so far as removed
 
     @property
     def open_transactions(self) -> int:
@@ -101,6 +102,7 @@ class Assembler:
             "sessions": to_plain(self._sessions),
             "proxied": to_plain(self._proxied),
             "noted": to_plain(self._noted),
+            "by_hand": to_plain(self._by_hand),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -113,7 +115,8 @@ class Assembler:
         self._messages.restore(state["messages"])
         self._sessions = from_plain(state["sessions"])
         self._proxied = from_plain(state["proxied"])
-        self._noted = from_plain(state.get("noted", {"dict": []}))
+        self._noted = from_plain(state.get("noted", {"dict": []}))  # an earlier version's has neither
+        self._by_hand = from_plain(state.get("by_hand", {"dict": []}))
         for name, values in state["readers"].items():
             if name in self._readers:
                 self._readers[name].restore(values)
@@ -249,6 +252,10 @@ class Assembler:
 
     def _removed(self, line: Line, event: events.Removed) -> None:
         transaction = self._messages.find(self._messages.key(line, event.queue_id))
+        if event.by_hand:
+            command = (line.host, line.instance, event.session)
+            self._by_hand[command] = self._by_hand.get(command, 0) + 1
+            bound(self._by_hand, SESSIONS_MAX)
         if transaction is None:
             return
         if event.by_hand:
@@ -263,6 +270,13 @@ class Assembler:
         transaction.ended = True
         if not transaction.waiting:
             self._messages.drop(transaction)
+
+    def _removed_by_hand(self, line: Line, event: events.RemovedByHand) -> None:
+        """Of `postsuper -d ALL` the log tells the number alone: then messages ended that will look open."""
+        unnamed = event.times - self._by_hand.pop((line.host, line.instance, event.session), 0)
+        if unnamed > 0:
+            markers = self._readers[line.source_name].tally.loss_markers
+            markers["postsuper-deleted-all"] = markers.get("postsuper-deleted-all", 0) + unnamed
 
     def _requeued(self, line: Line, event: events.Requeued) -> None:
         self._messages.get(line, event.queue_id).held = True  # it stays known until its new queue id is told
@@ -312,6 +326,7 @@ _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.Handed: Assembler._handed,
     events.Expired: Assembler._expired,
     events.Removed: Assembler._removed,
+    events.RemovedByHand: Assembler._removed_by_hand,
     events.Requeued: Assembler._requeued,
     events.Held: Assembler._noted_by_server,
     events.Added: Assembler._noted_by_server,

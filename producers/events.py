@@ -137,10 +137,18 @@ class Expired(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """The message has left the queue. `by_hand`: a person removed it, whatever was undecided."""
+    """The message has left the queue. `by_hand`: a person did it, in a command `session`, whatever was undecided."""
 
     queue_id: str
     by_hand: bool
+    session: str = ""
+
+
+class RemovedByHand(NamedTuple):
+    """A command removed so many messages, of which it may have named each, or none."""
+
+    session: str
+    times: int
 
 
 class Requeued(NamedTuple):
@@ -210,6 +218,7 @@ Event = (
     | Proxied
     | Expired
     | Removed
+    | RemovedByHand
     | Requeued
     | Held
     | Added

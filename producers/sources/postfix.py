@@ -71,7 +71,8 @@ def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
     if mark and (name == b"NOQUEUE" or (_QUEUE_ID.match(name))):
         queue_id = "" if name == b"NOQUEUE" else name.decode("ascii")
         if rest == b"removed":
-            return Removed(queue_id, by_hand=daemon == b"postsuper")
+            by_hand = daemon == b"postsuper"
+            return Removed(queue_id, by_hand, pid.decode("ascii", "replace") if by_hand else "")
         handler = _FACTS.get(rest[:4])
         if handler is not None:
             return handler(queue_id, pid, rest)

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from producers.events import Client, Event, Ignored, Lost, NotUnderstood, Refusal, SessionEnded
+from producers.events import Client, Event, Ignored, NotUnderstood, Refusal, RemovedByHand, SessionEnded
 
 _DELETED_ALL: Final = re.compile(rb"Deleted: (\d{1,9}) messages?\Z")
 
@@ -131,7 +131,7 @@ def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
         if text.startswith(beginning):
             return Ignored(rule)
     if (found := _DELETED_ALL.match(text)) is not None:
-        return Lost("postsuper-deleted-all", int(found[1]))
+        return RemovedByHand(pid.decode("ascii", "replace"), int(found[1]))
     if daemon in _QUIET:
         return Ignored("postfix-life")
     return NotUnderstood("postfix-talk")
