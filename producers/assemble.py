@@ -168,7 +168,7 @@ class Assembler:
             transaction.flag("EXTRA_MESSAGE_ID")
 
     def _queued(self, line: Line, event: events.Queued) -> None:
-        self._messages.instances.managed(line)
+        self._messages.managed(line, event.queue_id)
         transaction = self._messages.get(line, event.queue_id)
         transaction.sender = event.sender
         transaction.held = False

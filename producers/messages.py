@@ -93,7 +93,7 @@ class Messages:
     def arrived_again(self, key: Key) -> Transaction | None:
         """The message of a queue id that begins now: what is known of it, or None when that was an older message."""
         transaction = self._by_key.get(key)
-        if transaction is None or transaction.client is None:
+        if transaction is None or (transaction.client is None and not transaction.ended):
             return transaction
         self.give_up(transaction)  # its end was not logged, and the queue id is used again
         return None
@@ -142,6 +142,19 @@ class Messages:
         transaction.last_line, transaction.last_observed_time = line, self.observed_time
         return transaction
 
+    def managed(self, line: Line, queue_id: str) -> None:
+        """A queue manager logs: its name is a queue's, also of a message that was thought to be in another one."""
+        thought = self.key(line, queue_id)
+        self.instances.managed(line)
+        key = self.key(line, queue_id)
+        if key != thought and (transaction := self._by_key.get(thought)) is not None and transaction.sender is None:
+            self._rename(transaction, key)
+
+    def _rename(self, transaction: Transaction, key: Key) -> None:
+        del self._by_key[transaction.key]
+        transaction.key = key
+        self._by_key[key] = transaction
+
     def _adopted(self, key: Key) -> Transaction | None:
         """The message that began under a service's own name and goes on in this queue, now known by it."""
         host, queue, queue_id = key
@@ -149,9 +162,7 @@ class Messages:
             transaction = self._by_key.get((host, service, queue_id))
             if transaction is not None and transaction.client is not None and transaction.sender is None:
                 self.instances.serves(host, service, queue)
-                del self._by_key[transaction.key]
-                transaction.key = key
-                self._by_key[key] = transaction
+                self._rename(transaction, key)
                 return transaction
         return None
 
