@@ -15,7 +15,7 @@ _STATUS: Final = re.compile(rb"([245]\.\d{1,3}\.\d{1,3}) ")  # cleanup logs a mi
 _PROTO_HELO: Final = re.compile(rb",? ?proto=[A-Z0-9-]+(?:,? helo=<([^<>]*)>)?(?:,? sasl_method=.*)?\Z", re.DOTALL)
 _LOOSE: Final = re.compile(rb",? ?proto=[A-Z0-9-]+(?:,? helo=<(.*)>)?(?:,? sasl_method=.*|: .*)?\Z", re.DOTALL)
 _ECHOED: Final = re.compile(rb": [2-5]\d\d (?:[2-5]\.\d{1,3}\.\d{1,3} )?<")
-_FIELDS_BEGIN: Final = re.compile(rb"; (?=from=<|proto=)")
+_FIELDS_BEGIN: Final = re.compile(rb"; (?=from=<|to=<|proto=)")
 PLACES_MAX: Final = 16
 _Fields = tuple[Address | None, Address | None, str | None]
 _CONTENT: Final = (b"header ", b"body ", b"mime-error ")
@@ -133,7 +133,7 @@ def _envelope_fields(text: bytes, at: int, ending: re.Pattern[bytes]) -> _Fields
         if end < 0:
             return None
         sender, at = address(text[at + 6 : end]), end + 1
-    for mark in (b" to=<", b", to=<"):
+    for mark in (b" to=<", b", to=<") if sender is not None else (b"to=<",):  # VRFY has no sender
         if text.startswith(mark, at):
             end = scan_address(text, at + len(mark))
             if end < 0:

@@ -15,7 +15,7 @@ from infra.platform.settings import Site, Source
 from producers.replay import replay
 from schemas.envelope import Envelope, json_object
 
-NAMES = ("clients", "filters", "access", "queue", "forms")
+NAMES = ("clients", "filters", "access", "queue", "forms", "stages")
 HERE = Path(__file__).parent
 YEAR = 2026  # the traces' lines carry none
 
