@@ -191,6 +191,11 @@ class Assembler:
             self._messages.link(line, transaction, event.child_queue_id, "MESSAGE")
         self._messages.decide(transaction, Attempt(line, event, self._messages.observed_time, attempts))
 
+    def _probed(self, line: Line, event: events.Probed) -> None:
+        transaction = self._messages.get(line, event.queue_id)
+        transaction.undecided.pop(event.recipient.text, None)
+        transaction.decided += 1
+
     def _refused(self, line: Line, event: events.Refusal) -> None:
         transaction = self._messages.find(self._messages.key(line, event.queue_id)) if event.queue_id else None
         client = event.client
@@ -320,6 +325,7 @@ _HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
     events.MessageId: Assembler._message_id,
     events.Queued: Assembler._queued,
     events.Delivery: Assembler._delivered,
+    events.Probed: Assembler._probed,
     events.Refusal: Assembler._refused,
     events.Child: Assembler._child,
     events.Proxied: Assembler._proxied_client,

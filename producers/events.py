@@ -87,6 +87,13 @@ class Delivery(NamedTuple):
     delay_seconds: float | None = None  # since the message arrived, as logged
 
 
+class Probed(NamedTuple):
+    """A recipient's address was only asked about, nothing was sent: decided, and no record."""
+
+    queue_id: str
+    recipient: Address
+
+
 class Refusal(NamedTuple):
     """A recipient or a message was refused or discarded. `queue_id` is empty where there was none yet.
 
@@ -212,6 +219,7 @@ Event = (
     | MessageId
     | Queued
     | Delivery
+    | Probed
     | Refusal
     | Child
     | Handed

@@ -23,6 +23,7 @@ from producers.events import (
     Ignored,
     MessageId,
     NotUnderstood,
+    Probed,
     Proxied,
     Queued,
     Relay,
@@ -173,7 +174,7 @@ def _delivery(queue_id: str, _pid: bytes, rest: bytes) -> Event:
         return NotUnderstood("postfix-delivery")
     word, _, text = rest[status_at + 9 :].partition(b" ")
     if word in _PROBES:
-        return Ignored("postfix-address-probe")
+        return Probed(queue_id, recipient)
     outcome = _OUTCOMES.get(word)
     if outcome is None:
         return NotUnderstood("postfix-status")

@@ -214,6 +214,11 @@ def test_case_38_sendmail_bv_is_no_mail() -> None:
     assert (record["kind"], record["recipient"], record["sender"]) == ("DELIVERY_NOTICE", "s@example.net", "")
 
 
+def test_case_38_a_probe_that_is_open_at_the_end_is_no_mail() -> None:
+    lines = message(sent("a@example.com").replace("status=sent", "status=deliverable"), removed=False)
+    assert read(log(*lines)) == []
+
+
 def test_case_53_queue_file_size_limit() -> None:
     """The client was refused; the log names neither the reply nor an address, so the record has a client and no more."""
     lines = message(removed=False)[:2]

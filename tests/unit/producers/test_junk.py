@@ -13,9 +13,11 @@ from producers.assemble import Assembler
 from schemas import avro
 from schemas.envelope import FIELDS, FLAGS
 from tests.conftest import LONG
+from tests.golden.postfix import worlds
 from tests.golden.postfix.make_demo_expected import LOG
 from tests.unit.producers.lines import NOW, SOURCE
 
+TRACES = [line for log in (LOG, *map(worlds.log_of, worlds.NAMES)) for line in log.read_bytes().splitlines()]
 LINES = 1_000_000 if LONG else 10_000
 CHUNK_LINES = 100
 SEED = 20261125
@@ -49,7 +51,7 @@ def mutations(source: random.Random, lines: list[bytes]) -> Iterator[bytes]:
 @pytest.mark.timeout(3600 if LONG else 120)
 def test_mutated_lines_never_raise_and_counts_add_up() -> None:
     source = random.Random(SEED)
-    lines = mutations(source, LOG.read_bytes().splitlines())
+    lines = mutations(source, TRACES)
     assembler = Assembler(Site(own_domains=["example.org"], own_networks=["192.0.2.0/24"]), [SOURCE])
     read = understood = records = given = 0
     for number in range(LINES // CHUNK_LINES):
@@ -73,7 +75,7 @@ def test_mutated_lines_never_raise_and_counts_add_up() -> None:
 
 def test_mutated_lines_give_the_same_records_again() -> None:
     """What the agent reads again after a crash must come out the same, also when it is junk."""
-    lines = mutations(random.Random(SEED + 1), LOG.read_bytes().splitlines())
+    lines = mutations(random.Random(SEED + 1), TRACES)
     chunks = [b"\n".join(next(lines) for _ in range(CHUNK_LINES)) + b"\n" for _ in range(20)]
     results = []
     for restart_at in (None, 7):
