@@ -30,15 +30,15 @@ BYTES_MAX: Final[dict[str, int]] = {
     "access_protocol": 32,
     "session_id": 128,
 }
-_FIELDS: Final = tuple(BYTES_MAX.items())
+_FIELDS: Final = tuple((name, most // 4, most) for name, most in BYTES_MAX.items())  # a character has up to four bytes
 
 
 def bounded_texts(record: Envelope) -> Envelope:
     """The record, its texts cut where they are too long, between characters; ids were made of the whole texts."""
     fields = cast(dict[str, Any], record)
-    for name, most in _FIELDS:
+    for name, characters, most in _FIELDS:
         text = fields[name]
-        if text is not None and len(text) * 4 > most:
+        if text is not None and len(text) > characters:
             data = text.encode("utf-8", "surrogatepass")
             if len(data) > most:
                 fields[name] = data[:most].decode("utf-8", "ignore")

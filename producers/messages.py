@@ -120,6 +120,8 @@ class Messages:
 
         `surely`: the session took no message; else a busy queue manager may only be late.
         """
+        if surely and (transaction := self._by_number.get(number)) is not None and transaction.sender is None:
+            transaction.held = False  # it was to be held, and never came
         if self.not_queued(number):
             window = ABORT_WINDOW if surely else QUEUE_WINDOW
             self._timer(line.moment.time + window, self._by_number[number], "aborted", "")

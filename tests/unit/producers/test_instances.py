@@ -92,6 +92,21 @@ def test_a_session_that_took_nothing_is_forgotten_soon() -> None:
     assert assembler.open_transactions == 0
 
 
+def test_what_was_to_be_held_and_never_came_is_not_held() -> None:
+    hold = "smtpd: NOQUEUE: hold: RCPT from c[192.0.2.1]: <a@example.com>: triggers HOLD action; from=<s@example.net> to=<a@example.com> proto=ESMTP helo=<h>"
+    begun = f"smtpd: {Q}: client=c[192.0.2.1]"
+    end = "smtpd: disconnect from c[192.0.2.1] ehlo=1 mail=1 rcpt=1 rset=1 commands=4"
+    data = log(hold, "smtpd: x", "smtpd: x", begun, "smtpd: x", "smtpd: x", end)
+    assert read(data) == []
+    held = one(log(hold, "smtpd: x", "smtpd: x", begun))
+    assert (held["outcome"], held["is_final"], held["sender"], held["recipient"]) == (
+        "HELD",
+        False,
+        "s@example.net",
+        "a@example.com",
+    )
+
+
 def test_a_notice_that_was_not_needed_leaves_nothing() -> None:
     """bounce(8) begins a notice, finds that nobody wants it, and drops it: a message-id and nothing more."""
     assert read(log(f"cleanup: {Q}: message-id=<n@example.com>")) == []
