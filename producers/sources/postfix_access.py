@@ -8,7 +8,7 @@ from producers.events import Added, Address, Client, Event, Held, Ignored, Refus
 from producers.text import address, decode, ip_address, scan_address
 from schemas.envelope import Outcome
 
-HOST_IP_PORT: Final = re.compile(rb"(.*)\[([^\[\]]*)\](?::(\d{1,5}))?\Z", re.DOTALL)
+HOST_IP_PORT: Final = re.compile(rb"(.*)\[([^\[\]]*)\](?::(?:(\d{1,5})|unknown))?\Z", re.DOTALL)
 _REPLY: Final = re.compile(rb"([2-5]\d\d) (?:([2-5]\.\d{1,3}\.\d{1,3}) )?")
 _STATUS: Final = re.compile(rb"([245]\.\d{1,3}\.\d{1,3}) ")  # cleanup logs a milter's reply without its code
 # smtpd writes `?` for angle brackets in HELO; only cleanup writes a text behind it.
@@ -156,6 +156,7 @@ ACTIONS: Final[dict[bytes, tuple[Outcome | None, bool]]] = {
     b"hold": (None, False),
     b"milter-hold": (None, False),
     b"reject_warning": (None, False),
+    b"permit": (None, False),
     b"warn": (None, False),
     b"warning": (None, False),
     b"info": (None, False),
