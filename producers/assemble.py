@@ -2,30 +2,20 @@
 
 A message is known by host, instance and queue id while it is in the queue; its `message_key` for ever. Timers run on
 log time only, line by line, so chunks of any size give the same records. What becomes of messages is in `messages`;
-here is what each event says of them.
+`joining` is what each event says of them.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 from infra.platform.settings import Site, Source
-from producers import accepted, events
-from producers.envelopes import Envelopes
-from producers.events import Client, Delivery
-from producers.identity import message_key
-from producers.lines import Line, LineReader, Tally
-from producers.mailboxes import KEPT, Mailboxes
-from producers.messages import Messages, bound, parent_of
-from producers.parts import Parts
-from producers.records import NO_CLIENT
+from producers.joining import Joining
+from producers.limits import bounded_texts
+from producers.lines import LineReader, Tally
+from producers.messages import Messages
 from producers.rows import RowReader, is_tracking_log
-from producers.tracking import Tracking
-from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
-from producers.whole_lines import WholeLines
 from schemas.envelope import Envelope
-
-SESSIONS_MAX: Final = 100_000
 
 __all__ = ["Assembler", "Tally"]
 
@@ -36,20 +26,14 @@ class Assembler:
     def __init__(self, site: Site, sources: Sequence[Source], year: int | None = None) -> None:
         """Empty. `year` of the first lines, where it is known and not written in them."""
         self._messages = Messages(site, sources, self.lost)
-        self._whole_lines = WholeLines(self._messages, self._delivered, self._say)
-        self._mailboxes = Mailboxes(self._messages.maker, self.lost)
         self._host = site.host
-        self._tracking = Tracking(site, self._messages.maker, self.lost)
         self._readers: dict[str, LineReader | RowReader] = {
             source.name: RowReader(source, site.host)
             if source.mta == "exchange"
             else LineReader(source, year, site.host)
             for source in sources
         }
-        self._sessions: dict[Key, list[int]] = {}  # numbers of the messages of a client's session
-        self._proxied: dict[Key, Client] = {}  # clients of sessions whose queue id comes later
-        self._envelopes = Envelopes(self._messages)
-        self._parts = Parts()
+        self._joining = Joining(site, self._messages, self._readers, self.lost)
 
     @property
     def open_transactions(self) -> int:
@@ -65,19 +49,15 @@ class Assembler:
         if is_tracking_log(chunk) and isinstance(reader, LineReader) and reader.source.mta == "auto":
             reader = self._as_rows(reader)
         for line, event in reader.read(chunk, offset, reference_time):
-            self._messages.run_timers(source_name, reader.newest_time or line.moment.time)
-            self._whole_lines.run_timers(source_name, reader.newest_time or line.moment.time)
-            self._say(line, event)
+            self._joining.run_timers(source_name, reader.newest_time or line.moment.time)
+            self._joining.take(line, event)
         return self._take()
 
     def tick(self, source_time: int) -> list[Envelope]:
         """Every stream is at its end: log time is at least `source_time`."""
-        for name, reader in self._readers.items():
+        for reader in self._readers.values():
             reader.newest_time = max(reader.newest_time or source_time, source_time)
-            self._messages.run_timers(name, reader.newest_time)
-            self._whole_lines.run_timers(name, reader.newest_time)
-        self._messages.made += self._mailboxes.run_timers(self._log_time())
-        self._messages.made += self._tracking.run_timers(self._log_time())
+        self._joining.tick()
         return self._take()
 
     def entered(self, source_name: str, at_start_of_stream: bool) -> None:
@@ -92,10 +72,7 @@ class Assembler:
 
     def finish(self) -> list[Envelope]:
         """The input has ended for good: what is open comes out as far as it is known."""
-        self._whole_lines.finish()
-        self._messages.finish()
-        self._messages.made += self._mailboxes.finish()
-        self._messages.made += self._tracking.finish()
+        self._joining.finish()
         for reader in self._readers.values():
             if isinstance(reader, RowReader):
                 reader.finish()
@@ -110,8 +87,7 @@ class Assembler:
             if reader.newest_time is not None:
                 tally.captured_through = reader.newest_time - 1  # more lines of that very moment may follow
             out[name] = tally
-        parts = (self._messages, self._whole_lines, self._parts, self._mailboxes, self._tracking)
-        for line in (line for part in parts for line in part.waiting()):
+        for line in self._joining.waiting():
             tally = out.get(line.source_name, Tally())  # a stream that is no longer configured makes no claim
             if tally.captured_through is not None:
                 tally.captured_through = min(tally.captured_through, line.moment.time - 1)
@@ -121,14 +97,7 @@ class Assembler:
         """Everything as JSON. Tallies are taken before."""
         state = {
             "format": 1,
-            "messages": self._messages.state(),
-            "sessions": to_plain(self._sessions),
-            "proxied": to_plain(self._proxied),
-            "envelopes": self._envelopes.state(),
-            "whole_lines": self._whole_lines.state(),
-            "parts": self._parts.state(),
-            "mailboxes": self._mailboxes.state(),
-            "tracking": self._tracking.state(),
+            **self._joining.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
         return json.dumps(state).encode()
@@ -138,16 +107,7 @@ class Assembler:
         """The assembler of a `snapshot`; streams that are configured anew begin empty."""
         state: dict[str, Any] = json.loads(snapshot)
         self = cls(site, sources, year)
-        self._messages.restore(state["messages"])
-        self._sessions = from_plain(state["sessions"])
-        self._proxied = from_plain(state["proxied"])
-        self._envelopes.restore(state.get("envelopes"))
-        if "whole_lines" in state:  # not in snapshots of before
-            self._whole_lines.restore(state["whole_lines"])
-        self._parts.restore(state.get("parts"))
-        if "mailboxes" in state:  # snapshots of before have neither
-            self._mailboxes.restore(state["mailboxes"])
-            self._tracking.restore(state["tracking"])
+        self._joining.restore(state)
         for name, values in state["readers"].items():
             reader = self._readers.get(name)
             if isinstance(reader, LineReader) and "rows" in values:
@@ -156,209 +116,6 @@ class Assembler:
                 reader.restore(values)
         return self
 
-    # What lines say. One method an event.
-
-    def _say(self, line: Line, event: events.Event) -> None:
-        handler = _HANDLERS.get(type(event))
-        if handler is not None:
-            handler(self, line, event)
-        else:
-            self._whole_lines.take(line, event)
-
-    def _unread(self, line: Line, event: events.NotUnderstood) -> None:
-        """A line that was told in pieces is not understood after all."""
-        tally = self._readers[line.source_name].tally
-        tally.lines_understood -= 1
-        tally.lines_not_understood[event.reason] = tally.lines_not_understood.get(event.reason, 0) + 1
-
-    def _arrived(self, line: Line, event: events.Arrived) -> None:
-        key = (line.host, line.instance, event.queue_id)
-        transaction = self._messages.arrived_again(key) or self._messages.open(line, key)
-        transaction.client = event.client
-        transaction.accept = line.moment
-        transaction.handed_back = self._messages.maker.is_filter_client(event.client)
-        if event.session:
-            session = (line.host, line.instance, event.session)
-            transaction.session = event.session
-            self._sessions.setdefault(session, []).append(transaction.number)
-        if event.previous_queue_id is not None:
-            self._continue(transaction, (line.host, line.instance, event.previous_queue_id))
-        self._messages.completed(transaction)
-
-    def _continue(self, transaction: Transaction, previous: Key) -> None:
-        """A requeued message goes on under a new queue id; where it came from stays known."""
-        before = self._messages.find(previous)
-        transaction.handed_back = True
-        if before is None:
-            transaction.parent = Parent(None, previous[2], NO_CLIENT, "MESSAGE")
-            return
-        transaction.parent = parent_of(before, "MESSAGE")
-        transaction.accept = before.accept or transaction.accept
-        self._messages.drop(before)
-
-    def _message_id(self, line: Line, event: events.MessageId) -> None:
-        transaction = self._messages.get(line, event.queue_id)
-        transaction.flag(*event.flags)
-        if transaction.message_id is None:
-            transaction.message_id = event.message_id
-        elif transaction.message_id != event.message_id:
-            transaction.flag("EXTRA_MESSAGE_ID")
-
-    def _queued(self, line: Line, event: events.Queued) -> None:
-        transaction = self._messages.get(line, event.queue_id)
-        transaction.sender = event.sender
-        transaction.size_bytes = event.size_bytes
-        transaction.recipient_count = event.recipient_count
-        self._messages.completed(transaction)
-
-    def _delivered(self, line: Line, event: Delivery) -> None:
-        transaction = self._messages.get(line, event.queue_id)
-        event, more_to_come = self._mailboxes.claim(line, event, transaction.number)
-        if event.outcome == "DEFERRED":
-            self._messages.deferred(transaction, Attempt(line, event, self._messages.observed_time))
-            return
-        first = transaction.undecided.pop(event.recipient.text, None)
-        attempts = 1 + (first.attempts if first else 0)
-        transaction.decided += 1
-        if event.outcome in ("SENT", "DELIVERED") and self._messages.maker.is_filter(event.relay):
-            if event.next_queue_id is not None:
-                self._messages.link(line, transaction, event.next_queue_id, "MESSAGE")
-            return
-        if event.child_queue_id is not None:
-            self._messages.link(line, transaction, event.child_queue_id, "MESSAGE")
-        if more_to_come and event.session_id is not None:
-            transaction.expects.append(event.session_id)
-        self._messages.decide(transaction, Attempt(line, event, self._messages.observed_time, attempts))
-
-    def _refused(self, line: Line, event: events.Refusal) -> None:
-        if event.in_part:
-            self._whole_lines.refused(line, event)
-            return
-        transaction = self._messages.find((line.host, line.instance, event.queue_id)) if event.queue_id else None
-        client = event.client
-        if transaction is not None and transaction.client is not None:
-            client = transaction.client._replace(helo=event.client.helo)
-        key = (
-            transaction.message_key
-            if transaction
-            else message_key(line.host, line.instance, event.queue_id, line.raw, line.n)
-        )
-        record = self._messages.maker.refusal(
-            line,
-            self._messages.observed_time,
-            event.queue_id,
-            key,
-            client,
-            event.sender,
-            event.recipient,
-            event.outcome,
-        )
-        record["dsn"], record["smtp_code"] = event.dsn, event.smtp_code
-        record["flags"] += [flag for flag in event.flags if flag not in record["flags"]]
-        if transaction is not None:
-            record["accept_time"] = transaction.accept.time if transaction.accept else None
-            record["message_id"] = transaction.message_id
-        self._messages.made.append(record)
-        if transaction is not None and event.whole_message:
-            self._messages.drop(transaction)
-
-    def _child(self, line: Line, event: events.Child) -> None:
-        parent = self._messages.find((line.host, line.instance, event.queue_id))
-        self._messages.link(line, parent, event.child_queue_id, event.kind, parent_queue_id=event.queue_id)
-
-    def _proxied_client(self, line: Line, event: events.Proxied) -> None:
-        self._proxied[line.host, line.instance, event.session] = event.client
-        bound(self._proxied, SESSIONS_MAX)
-
-    def _handed(self, line: Line, event: events.Handed) -> None:
-        client = self._proxied.get((line.host, line.instance, event.session))
-        transaction = self._messages.find((line.host, line.instance, event.queue_id))
-        if client is not None and transaction is not None:
-            origin = "FORWARDED" if client.ip is not None else client.ip_origin
-            transaction.client = client._replace(ip_origin=origin)
-            transaction.handed_back = False
-            self._messages.completed(transaction)
-
-    def _expired(self, line: Line, event: events.Expired) -> None:
-        transaction = self._messages.get(line, event.queue_id)
-        for attempt in list(transaction.undecided.values()):
-            self._messages.end_undecided(transaction, attempt, line, "EXPIRED")
-
-    def _removed(self, line: Line, event: events.Removed) -> None:
-        transaction = self._messages.find((line.host, line.instance, event.queue_id))
-        if transaction is None:
-            return
-        if event.by_hand:
-            transaction.flag("ADMINISTRATIVE")
-            nobody_known = not transaction.undecided and not transaction.decided
-            for attempt in list(transaction.undecided.values()):
-                self._messages.end_undecided(transaction, attempt, line, "DELETED")
-            if nobody_known:
-                self._messages.emit_unnamed(transaction, line, "DELETED", "RECIPIENTS_INCOMPLETE", is_final=True)
-        for attempt in list(transaction.undecided.values()):  # decided in lines that are not here
-            self._messages.end_undecided(transaction, attempt, line, "UNKNOWN", "PARTIAL_END")
-        transaction.ended = True
-        if not transaction.waiting:
-            self._messages.drop(transaction)
-
-    def _requeued(self, line: Line, event: events.Requeued) -> None:
-        self._messages.get(line, event.queue_id).held = True  # it stays known until its new queue id is told
-
-    def _held(self, line: Line, event: events.Held) -> None:
-        self._messages.get(line, event.queue_id).held = True
-
-    def _session_ended(self, line: Line, event: events.SessionEnded) -> None:
-        session = (line.host, line.instance, event.session)
-        self._proxied.pop(session, None)
-        for number in self._sessions.pop(session, ()):
-            self._messages.broken_off(number, line)
-
-    def _session_user(self, line: Line, event: events.SessionUser) -> None:
-        session = (line.host, line.instance, event.session)
-        if (client := self._proxied.get(session)) is not None:
-            self._proxied[session] = client._replace(user=event.user, flags=event.flags)
-
-    def _session_refused(self, line: Line, event: events.SessionRefusal) -> None:
-        client = self._proxied.get((line.host, line.instance, event.session), NO_CLIENT)
-        sender, recipient = event.sender, event.recipient
-        refusal = events.Refusal(
-            "", client, sender, recipient, "REFUSED", event.dsn, event.smtp_code, False, event.flags
-        )
-        self._refused(line, refusal)
-
-    def _taken_in(self, line: Line, event: events.TakenIn) -> None:
-        self._envelopes.taken_in(line, event, self._proxied.get((line.host, line.instance, event.session)))
-
-    def _by_envelope(self, line: Line, event: events.Attempted | events.EnvelopeEnded | events.Hop) -> None:
-        self._envelopes.take(line, event)
-
-    def _part(self, line: Line, event: events.SyslogPart) -> None:
-        """Of a line that was cut; when it is whole, what it says."""
-        tally = self._readers[line.source_name].tally
-        whole = self._parts.add(line, event, tally)
-        if whole is not None and (handler := _HANDLERS.get(type(whole[1]))) is not None:
-            handler(self, *whole)
-
-    def _accessed(self, line: Line, event: events.Access) -> None:
-        self._messages.made.append(self._messages.maker.access(line, self._messages.observed_time, event))
-
-    def _lmtp_client(self, line: Line, event: events.LmtpClient) -> None:
-        self._mailboxes.connected(line, event)
-
-    def _stored(self, line: Line, event: events.Stored) -> None:
-        self._messages.made += self._mailboxes.run_timers(self._log_time())
-        number = self._mailboxes.claimed(line, event)
-        if number is not None:
-            self._messages.told(number, event, kept=event.rank >= KEPT)
-            return
-        newest = self._readers[line.source_name].newest_time or line.moment.time
-        self._messages.made += self._mailboxes.stored(line, event, self._messages.observed_time, newest)
-
-    def _tracked(self, line: Line, event: events.Tracked) -> None:
-        newest = self._readers[line.source_name].newest_time or line.moment.time
-        observed = self._messages.observed_time
-        self._messages.made += self._tracking.row(line, event, observed, newest, self._log_time())
-
     def _as_rows(self, reader: LineReader) -> RowReader:
         """The stream turned out to be a tracking log: its lines are rows from here on."""
         rows = RowReader(reader.source, self._host)
@@ -366,44 +123,6 @@ class Assembler:
         self._readers[reader.source.name] = rows
         return rows
 
-    def _log_time(self) -> int:
-        """Log time that all streams have come to; 0 while one of them was not read at all."""
-        return min((reader.newest_time or 0 for reader in self._readers.values()), default=0)
-
     def _take(self) -> list[Envelope]:
         out, self._messages.made = self._messages.made, []
-        return out
-
-
-def _of_messages(act: accepted.Handler) -> Callable[[Assembler, Line, Any], None]:
-    return lambda self, line, event: act(self._messages, line, event)
-
-
-_HANDLERS: Final[dict[type, Callable[[Assembler, Line, Any], None]]] = {
-    events.NotUnderstood: Assembler._unread,
-    events.Arrived: Assembler._arrived,
-    events.MessageId: Assembler._message_id,
-    events.Queued: Assembler._queued,
-    events.Delivery: Assembler._delivered,
-    events.Refusal: Assembler._refused,
-    events.Child: Assembler._child,
-    events.Proxied: Assembler._proxied_client,
-    events.Handed: Assembler._handed,
-    events.Expired: Assembler._expired,
-    events.Removed: Assembler._removed,
-    events.Requeued: Assembler._requeued,
-    events.Held: Assembler._held,
-    events.SessionEnded: Assembler._session_ended,
-    events.SessionUser: Assembler._session_user,
-    events.SessionRefusal: Assembler._session_refused,
-    events.TakenIn: Assembler._taken_in,
-    events.Attempted: Assembler._by_envelope,
-    events.EnvelopeEnded: Assembler._by_envelope,
-    events.Hop: Assembler._by_envelope,
-    events.SyslogPart: Assembler._part,
-    **{kind: _of_messages(act) for kind, act in accepted.HANDLERS.items()},
-    events.Access: Assembler._accessed,
-    events.LmtpClient: Assembler._lmtp_client,
-    events.Stored: Assembler._stored,
-    events.Tracked: Assembler._tracked,
-}
+        return [bounded_texts(record) for record in out]

@@ -236,8 +236,9 @@ class LineReader:
     def _host_of(self, raw: bytes) -> str:
         if len(self._hosts) >= _HOSTS_MAX:
             self._hosts.clear()
-        named = "" if raw == b"-" else raw.decode("utf-8", "backslashreplace")
-        host = self._hosts[raw] = self._host or named
+        host = self._host or ("" if raw == b"-" else raw.decode("utf-8", "backslashreplace"))
+        if len(raw) <= TAG_BYTES_MAX * 2:  # a longer one is no host name, and would fill memory
+            self._hosts[raw] = host
         return host
 
     def _ignored(self, rule: str) -> None:

@@ -12,16 +12,19 @@ from typing import Any, Final
 
 from infra.platform.clock import DAY, HOUR, MINUTE, SECOND
 from infra.platform.settings import Site, Source
-from producers.events import Stored
+from producers.events import Delivery, Stored
+from producers.filtered import Filtered
 from producers.identity import message_key
+from producers.instances import Instances
 from producers.lines import Line
 from producers.mailboxes import taken_over
 from producers.records import NO_CLIENT, NO_RELAY, RecordMaker
-from producers.transactions import Attempt, Key, Parent, Transaction, from_plain, to_plain
+from producers.transactions import Attempt, Key, Parent, Transaction, complete, from_plain, missing, to_plain
 from schemas.envelope import Envelope, Outcome
 
 WINDOW: Final = 10 * SECOND
 ABORT_WINDOW: Final = MINUTE
+QUEUE_WINDOW: Final = 60 * MINUTE  # a busy queue manager may take as long to come to it
 # Mail systems that do not log when a message has left the queue: it has, when nothing was heard of it for SETTLED and
 # nobody is undecided; silence beyond the longest time in the queue is an end in any case.
 END_NOT_LOGGED: Final = frozenset({"SENDMAIL"})
@@ -39,6 +42,8 @@ class Messages:
     def __init__(self, site: Site, sources: Sequence[Source], lost: Callable[[str, str], None]) -> None:
         """None yet. `lost(source name, marker)` is told when a bound makes a message come out early."""
         self.maker = RecordMaker(site)
+        self.instances = Instances()
+        self._filtered = Filtered()
         self.observed_time = 0  # when the agent read the line in hand
         self.made: list[Envelope] = []  # records, in order; whoever takes them empties it
         self._lost = lost
@@ -53,6 +58,10 @@ class Messages:
     def __len__(self) -> int:
         """Messages seen and not yet ended."""
         return len(self._by_number)
+
+    def key(self, line: Line, queue_id: str) -> Key:
+        """What a message of this line is known by."""
+        return (line.host, self.instances.queue_of(line), queue_id)
 
     def find(self, key: Key) -> Transaction | None:
         """The message that is known by this key now."""
@@ -76,6 +85,8 @@ class Messages:
             "expected": to_plain(self._expected),
             "timers": self._timers,
             "observed_time": self.observed_time,
+            "instances": self.instances.state(),
+            "filtered": self._filtered.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -87,19 +98,24 @@ class Messages:
         self._by_key = {self._by_number[number].key: self._by_number[number] for number in state["by_key"]}
         self._incomplete = {self._by_number[number].key: self._by_number[number] for number in state["incomplete"]}
         self._expected = from_plain(state["expected"])
+        if "instances" in state:  # a snapshot of an earlier version has none
+            self.instances.restore(state["instances"])
+            self._filtered.restore(state["filtered"])
         for name, timers in state["timers"].items():
             self._timers[name] = [tuple(timer) for timer in timers]
 
     def arrived_again(self, key: Key) -> Transaction | None:
         """The message of a queue id that begins now: what is known of it, or None when that was an older message."""
         transaction = self._by_key.get(key)
-        if transaction is None or transaction.client is None:
+        if transaction is None or (transaction.client is None and not transaction.ended):
             return transaction
         self.give_up(transaction)  # its end was not logged, and the queue id is used again
         return None
 
     def deferred(self, transaction: Transaction, attempt: Attempt, name: str | None = None) -> None:
         """A recipient stays undecided. `name` tells recipients of equal address apart: the id of an envelope."""
+        if transaction.handed_back:
+            self._filtered.came_out(transaction, attempt)
         name = name or attempt.delivery.recipient.text
         first = transaction.undecided.get(name)
         if first is not None:
@@ -108,11 +124,25 @@ class Messages:
         transaction.undecided[name] = attempt
         self._timer(attempt.line.moment.time + self._undecided_after, transaction, "undecided", name)
 
-    def broken_off(self, number: int, line: Line) -> None:
-        """The session of a message is over: unless it is in the queue by then, it is forgotten after ABORT_WINDOW."""
+    def not_queued(self, number: int) -> bool:
+        """Whether a message is open, and no line says yet that it got into the queue."""
         transaction = self._by_number.get(number)
-        if transaction is not None and transaction.sender is None and not transaction.held:
-            self._timer(line.moment.time + ABORT_WINDOW, transaction, "aborted", "")
+        return transaction is not None and transaction.sender is None and not transaction.held
+
+    def broken_off(self, number: int, line: Line, *, surely: bool) -> None:
+        """The session of a message is over: unless it is in the queue by then, it is forgotten after a while.
+
+        `surely`: the session took no message; else a busy queue manager may only be late.
+        """
+        if surely and (transaction := self._by_number.get(number)) is not None and transaction.sender is None:
+            transaction.held = False  # it was to be held, and never came
+        if self.not_queued(number):
+            window = ABORT_WINDOW if surely else QUEUE_WINDOW
+            self._timer(line.moment.time + window, self._by_number[number], "aborted", "")
+
+    def without_client(self, transaction: Transaction) -> None:
+        """A message begins inside the server: a notice, which may not be sent after all and then gets no other line."""
+        self._timer(transaction.last_line.moment.time + QUEUE_WINDOW, transaction, "aborted", "")
 
     def without_end(self, transaction: Transaction, time: int) -> None:
         """No line will tell the end of this message: it is given up when everyone known is decided and nothing was
@@ -126,11 +156,36 @@ class Messages:
 
     def get(self, line: Line, queue_id: str) -> Transaction:
         """The message of a line; a new one, without a beginning, when none is known."""
-        transaction = self._by_key.get((line.host, line.instance, queue_id))
+        key = self.key(line, queue_id)
+        transaction = self._by_key.get(key) or self._adopted(key)
         if transaction is None:
-            return self.open(line, (line.host, line.instance, queue_id))
+            return self.open(line, key)
         transaction.last_line, transaction.last_observed_time = line, self.observed_time
         return transaction
+
+    def managed(self, line: Line, queue_id: str) -> None:
+        """A queue manager logs: its name is a queue's, also of a message that was thought to be in another one."""
+        thought = self.key(line, queue_id)
+        self.instances.managed(line)
+        key = self.key(line, queue_id)
+        if key != thought and (transaction := self._by_key.get(thought)) is not None and transaction.sender is None:
+            self._rename(transaction, key)
+
+    def _rename(self, transaction: Transaction, key: Key) -> None:
+        del self._by_key[transaction.key]
+        transaction.key = key
+        self._by_key[key] = transaction
+
+    def _adopted(self, key: Key) -> Transaction | None:
+        """The message that began under a service's own name and goes on in this queue, now known by it."""
+        host, queue, queue_id = key
+        for service in self.instances.services(host, queue):
+            transaction = self._by_key.get((host, service, queue_id))
+            if transaction is not None and transaction.client is not None and transaction.sender is None:
+                self.instances.serves(host, service, queue)
+                self._rename(transaction, key)
+                return transaction
+        return None
 
     def open(self, line: Line, key: Key) -> Transaction:
         """A message begins to be known with this line."""
@@ -158,7 +213,7 @@ class Messages:
     def link(self, line: Line, parent: Transaction | None, child_id: str, kind: Any, parent_queue_id: str = "") -> None:
         """`child_id` was made from `parent`. The child may be open, ended and waiting, or not begun."""
         told = parent_of(parent, kind) if parent else Parent(None, parent_queue_id, NO_CLIENT, kind)
-        key = (line.host, line.instance, child_id)
+        key = self.key(line, child_id)
         child = self.child(key)
         if child is None:
             self._expected[key] = told
@@ -169,9 +224,21 @@ class Messages:
             child.accept = line.moment
         self.completed(child)
 
+    def went_into_filter(self, line: Line, transaction: Transaction, told: Delivery) -> None:
+        """A content filter has a recipient's copy now, under the queue id that it told, or under an unknown one."""
+        if told.next_queue_id is not None:
+            self.link(line, transaction, told.next_queue_id, "MESSAGE")
+            return
+        parent = parent_of(transaction, "MESSAGE")
+        child = self._filtered.went_in(line, parent, transaction, told.recipient.text, self._by_number)
+        if child is not None:
+            self.completed(child)
+
     def decide(self, transaction: Transaction, attempt: Attempt) -> None:
         """A recipient is decided: its record, or a place among those that wait for parts of the message."""
-        if _complete(transaction):
+        if transaction.handed_back:
+            self._filtered.came_out(transaction, attempt)
+        if complete(transaction):
             self._emit(transaction, attempt)
             return
         transaction.waiting.append(attempt)
@@ -180,7 +247,7 @@ class Messages:
 
     def completed(self, transaction: Transaction) -> None:
         """A part came: make the records that waited for it."""
-        if transaction.waiting and _complete(transaction):
+        if transaction.waiting and complete(transaction):
             self._emit_waiting(transaction)
 
     def told(self, number: int, told: Stored, *, kept: bool) -> None:
@@ -221,15 +288,17 @@ class Messages:
             is_final=is_final,
             attempts=attempt.attempts,
             flags=flags,
+            delay_seconds=told.delay_seconds,
         )
         record["dsn"], record["smtp_code"], record["tls"] = told.dsn, told.smtp_code, told.tls
         record["next_queue_id"], record["session_id"] = told.next_queue_id, told.session_id
         self.made.append(record)
 
     def emit_unnamed(self, transaction: Transaction, line: Line, outcome: Outcome, *flags: str, is_final: bool) -> None:
-        """One record for recipients that no line names."""
+        """One record for recipients that no line names, or none but the one at which a message was held."""
+        recipient = transaction.recipient_told if transaction.sender is None else None
         record = self.maker.delivery(
-            transaction, line, self.observed_time, None, None, NO_RELAY, outcome, is_final=is_final, flags=flags
+            transaction, line, self.observed_time, recipient, None, NO_RELAY, outcome, is_final=is_final, flags=flags
         )
         self.made.append(record)
 
@@ -240,17 +309,17 @@ class Messages:
         del transaction.undecided[first.delivery.recipient.text]
         transaction.decided += 1
         transaction.flag(*flags)
-        told = first.delivery._replace(outcome=outcome)
+        told = first.delivery._replace(outcome=outcome, delay_seconds=None)  # `line` is another one
         self.decide(transaction, Attempt(line, told, self.observed_time, first.attempts))
 
     def give_up(self, transaction: Transaction) -> None:
         """Make what can be made of a message whose end will not be seen, and forget it."""
-        transaction.flag(*_missing(transaction))
+        transaction.flag(*missing(transaction))
         self._emit_waiting(transaction)
         if transaction.number not in self._by_number:
             return
-        begun = transaction.client is not None and transaction.recipient_count is None
-        broken_off = begun and transaction.sender is None and not transaction.held
+        # Begun, and no line says that it got into the queue: a client broke off, or a notice was not needed after all.
+        broken_off = transaction.sender is None and transaction.recipient_count is None and not transaction.held
         for first in transaction.undecided.values():
             if not first.reported:
                 self._emit(transaction, first, "PARTIAL_END", is_final=False)
@@ -291,10 +360,10 @@ class Messages:
                 first = transaction.undecided.get(argument)
                 if first is not None and not first.reported:
                     first.reported = True
-                    self._emit(transaction, first, *_missing(transaction), is_final=False)
+                    self._emit(transaction, first, *missing(transaction), is_final=False)
             elif what == "incomplete":
                 if transaction.waiting:
-                    transaction.flag(*_missing(transaction))
+                    transaction.flag(*missing(transaction))
                     self._emit_waiting(transaction)
             elif what == "settled":
                 self._settle(transaction, log_time)
@@ -311,21 +380,6 @@ class Messages:
             self._timer(log_time + SETTLED, transaction, "settled", "")
         else:
             self.give_up(transaction)
-
-
-def _complete(transaction: Transaction) -> bool:
-    """Whether nothing of the message is to be waited for."""
-    if transaction.sender is None or transaction.expects:
-        return False
-    if transaction.parent is not None:
-        return True
-    return transaction.client is not None and not transaction.handed_back
-
-
-def _missing(transaction: Transaction) -> tuple[str, ...]:
-    """The flag of a message whose beginning was not read."""
-    begun = transaction.client is not None or transaction.parent is not None
-    return () if begun and transaction.sender is not None else ("PARTIAL_START",)
 
 
 def parent_of(transaction: Transaction, kind: Any) -> Parent:

@@ -10,6 +10,7 @@ from producers.events import Access, Address, Client, Relay
 from producers.identity import message_key, record_id
 from producers.lines import Line
 from producers.text import ip_address
+from producers.times import settled
 from producers.transactions import Transaction
 from schemas.envelope import Direction, Envelope, Event, Outcome
 
@@ -28,6 +29,7 @@ class RecordMaker:
         if site.server_ip and self._server_ip is None:
             raise SettingsError(f"agent.site.server_ip {site.server_ip!r} is no IP address.", "Correct it.")
         self._filters = set(site.filters)
+        self._added = {text.lower() for text in site.added_recipients}
 
     def is_filter(self, relay: Relay) -> bool:
         """Whether a relay is one of the site's content filters, by host, address or host:port."""
@@ -60,13 +62,21 @@ class RecordMaker:
         is_final: bool = True,
         attempts: int = 0,
         flags: Sequence[str] = (),
+        delay_seconds: float | None = None,
     ) -> Envelope:
         """The record of one recipient of a message in the queue; the caller adds what the delivery line told."""
         parent = transaction.parent
-        record = self._record(
-            "DELIVERY", line, observed_time, transaction.sender, recipient, _client_of(transaction), outcome
-        )
-        record["accept_time"] = transaction.accept.time if transaction.accept else None
+        sender = transaction.sender or transaction.sender_told
+        record = self._record("DELIVERY", line, observed_time, sender, recipient, _client_of(transaction), outcome)
+        if transaction.sender_told is not None and record["sender_logged"] is None:
+            told = transaction.sender_told.text
+            record["sender_logged"] = told if told != record["sender"] else None
+        own = parent is None  # what was made from another message takes over its delays and times
+        if line.moment.quality != "EXACT":
+            _settle(record, line, transaction.key[2], delay_seconds if own else None)
+        if transaction.accept is not None:
+            accept = transaction.accept
+            record["accept_time"] = settled(accept, line.mta, transaction.key[2], 0 if own else None).time
         record["message_key"] = transaction.message_key
         record["queue_id"] = transaction.key[2]
         record["message_id"] = transaction.message_id
@@ -80,6 +90,10 @@ class RecordMaker:
         record["is_final"], record["attempts"] = is_final, attempts
         record["direction"] = self._direction(record, here=relay.ip_origin == "LOCAL_DELIVERY")
         _add_flags(record, transaction.flags, flags, original.flags if original else ())
+        if transaction.added or self._added:
+            names = [address.text for address in (recipient, original) if address is not None]
+            if any(name in transaction.added or name.lower() in self._added for name in names):
+                _add_flags(record, ("ADDED_BY_SERVER",))
         return record
 
     def refusal(
@@ -96,6 +110,7 @@ class RecordMaker:
         """The record of a recipient or message that was not taken in."""
         record = self._record("REFUSAL", line, observed_time, sender, recipient, client, outcome)
         record["queue_id"], record["message_key"] = queue_id, message_key
+        _settle(record, line, queue_id, None)
         record["direction"] = self._direction(record, here=False)
         return record
 
@@ -217,6 +232,11 @@ def _client_of(transaction: Transaction) -> Client:
         return Client(None, None, "LOCAL_PROCESS")
     origin = "PARENT" if parent.client.ip is not None else parent.client.ip_origin
     return parent.client._replace(ip_origin=origin)
+
+
+def _settle(record: Envelope, line: Line, queue_id: str, delay_seconds: float | None) -> None:
+    moment = settled(line.moment, line.mta, queue_id, delay_seconds)
+    record["event_time"], record["time_quality"], record["alternative_event_time"] = moment
 
 
 def _add_flags(record: Envelope, *groups: Sequence[str]) -> None:

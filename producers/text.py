@@ -7,6 +7,8 @@ from typing import Final
 
 from producers.events import Address
 
+CACHED_BYTES_MAX: Final = 320  # RFC 5321: 64 octets, @, 255 octets; what is longer is rare, and would fill the cache
+IP_BYTES_MAX: Final = 128  # with prefix and zone
 _NEEDS_QUOTES: Final = re.compile(r'[\s"(),:;<>@\[\\\]]')
 _V4_PREFIX: Final = b"\x00" * 10 + b"\xff\xff"
 
@@ -23,9 +25,12 @@ def decode(raw: bytes) -> tuple[str, bool]:
         return escaped.decode("utf-8", "backslashreplace"), True
 
 
-@lru_cache(maxsize=65536)
 def address(raw: bytes) -> Address:
     """An address without its angle brackets, in external form (RFC 5321, 4.1.2: quoted local part where needed)."""
+    return _address(raw) if len(raw) <= CACHED_BYTES_MAX else _read_address(raw)
+
+
+def _read_address(raw: bytes) -> Address:
     text, invalid = decode(raw)
     if invalid:  # what stands for its bytes is no address form; it is kept so that the bytes can be had back
         return Address(text, None, ("INVALID_BYTES",))
@@ -39,9 +44,16 @@ def address(raw: bytes) -> Address:
     return Address(requoted, text, ("ADDRESS_REQUOTED",))
 
 
-@lru_cache(maxsize=65536)
+_address: Final = lru_cache(maxsize=65536)(_read_address)
+
+
 def ip_address(raw: bytes) -> bytes | None:
     """16 bytes of an address in text form (IPv4 mapped; `IPv6:` prefix and zone allowed); None when it is none."""
+    return _ip_address(raw) if len(raw) <= IP_BYTES_MAX else None
+
+
+@lru_cache(maxsize=65536)
+def _ip_address(raw: bytes) -> bytes | None:
     try:
         text = raw.decode("ascii").removeprefix("IPv6:").partition("%")[0]
         if ":" in text:

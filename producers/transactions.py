@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from producers.events import Address, Client, Delivery, Refusal, Relay, Stored
+from producers.events import Added, Address, Client, Delivery, Held, Refusal, Relay, Stored
 from producers.lines import Line
 from producers.sources.header import Moment
 from schemas.envelope import Kind
@@ -61,12 +61,31 @@ class Transaction:
     owner: Address | None = None  # of a list: the sender of what its recipients get
     failed: bool = False  # someone will not get it, and no notice of that was seen yet
     expects: list[str] = field(default_factory=list)  # LMTP sessions that the mailbox server has still to tell of
+    by_message_id: bool = False  # its parent was found by Message-ID and recipient
+    sender_told: Address | None = None  # before rewriting, or of a message that never got into the queue
+    recipient_told: Address | None = None  # one recipient of such a message
+    added: list[str] = field(default_factory=list)  # recipients that the server added, as logged
 
     def flag(self, *names: str) -> None:
         """Add flags, once each."""
         for name in names:
             if name not in self.flags:
                 self.flags.append(name)
+
+
+def complete(transaction: Transaction) -> bool:
+    """Whether nothing of the message is to be waited for."""
+    if transaction.sender is None or transaction.expects:
+        return False
+    if transaction.parent is not None:
+        return True
+    return transaction.client is not None and not transaction.handed_back
+
+
+def missing(transaction: Transaction) -> tuple[str, ...]:
+    """The flag of a message whose beginning was not read."""
+    begun = transaction.client is not None or transaction.parent is not None
+    return () if begun and transaction.sender is not None else ("PARTIAL_START",)
 
 
 def to_plain(value: Any) -> Any:
@@ -103,7 +122,22 @@ def from_plain(plain: Any) -> Any:
     return _TYPES[name](*parts)
 
 
+_EVENTS = (Address, Client, Relay, Delivery, Refusal, Held, Added, Stored)
 _TYPES: dict[str, Any] = {
     kind.__name__: kind
-    for kind in (Transaction, Attempt, Parent, Address, Client, Relay, Delivery, Refusal, Stored, Line, Moment)
+    for kind in (
+        Transaction,
+        Attempt,
+        Parent,
+        Address,
+        Client,
+        Relay,
+        Delivery,
+        Refusal,
+        Held,
+        Added,
+        Stored,
+        Line,
+        Moment,
+    )
 }

@@ -210,7 +210,7 @@ class WholeLines:
             self._emit(Pending(line, refusal, self._messages.observed_time), transaction)
         transaction.decided += len(event.recipients)
 
-    def added(self, line: Line, event: events.Added) -> None:
+    def added(self, line: Line, event: events.AddedByFilter) -> None:
         """A recipient who was not in the SMTP transaction."""
         key = _key(line, event.queue_id)
         self._added[key] = (*self._added.get(key, ()), event.recipient.text)
@@ -380,7 +380,7 @@ _HANDLERS: Final[dict[type, Callable[[WholeLines, Line, Any], None]]] = {
     events.Deliveries: WholeLines.deliveries,
     events.Answered: WholeLines.answered,
     events.Undelivered: WholeLines.undelivered,
-    events.Added: WholeLines.added,
+    events.AddedByFilter: WholeLines.added,
     events.Renamed: WholeLines.renamed,
     events.Discarded: WholeLines.discarded,
     events.Notice: WholeLines.notice,

@@ -1,79 +1,89 @@
-"""A milter of ours for the local Sendmail: it refuses, discards, quarantines or changes mail by its envelope.
+"""A milter on loopback that does what a message's own header says: for traces of a real Postfix.
 
-The protocol is a length of four bytes, a command byte, and arguments that end in NUL. Recipients whose local part is
-`milter-refuses`, and messages whose sender's is a key of _AT_END, are treated so; all else passes.
+`X-Milter:` and `reject`, `tempfail`, `discard`, `reply CODE TEXT`, `quarantine TEXT`, `add ADDRESS`, `remove ADDRESS`,
+`sender ADDRESS`; RCPT or MAIL with a local part of `milter-refuses` is rejected. The protocol is Sendmail's, version 6:
+packets of a length (4 bytes), a command byte, and its data.
 """
 
 import socketserver
-import struct
 import threading
 from typing import Final
 
-from infra.local.process import free_port
-
-_LENGTH: Final = struct.Struct(">I")
-_OPTIONS: Final = struct.Struct(">III")
-_ACTIONS: Final = 0x6D  # add headers and recipients, remove recipients, quarantine, change the sender
-_SILENT: Final = b"DAQ"  # macros, abort, quit: commands without an answer
-_AT_END: Final = {
-    b"<milter-data@": [(b"y", b"554 5.7.1 No; stat=Sent (this text lies)\0")],
-    b"<milter-discards@": [(b"d", b"")],
-    b"<milter-quarantines@": [(b"q", b"looks odd, stat=Sent\0"), (b"a", b"")],
-    b"<milter-tempfails@": [(b"t", b"")],
-    b"<milter-adds@": [(b"+", b"<carol@example.org>\0"), (b"+", b"<archive@far.example.net>\0"), (b"a", b"")],
-    b"<milter-removes@": [(b"-", b"<bob@example.org>\0"), (b"a", b"")],
-    b"<milter-renames@": [(b"e", b"<renamed@example.net>\0"), (b"a", b"")],
-}
+_VERSION: Final = 6
+_MAY: Final = 0x01 | 0x04 | 0x08 | 0x20 | 0x40  # add headers, add and remove recipients, quarantine, change sender
+_PACKET_BYTES_MAX: Final = 1 << 20
+_FINAL: Final = {b"reject": b"r", b"tempfail": b"t", b"discard": b"d"}
 
 
 class Milter:
-    """Listens on `port` of 127.0.0.1 in threads of this process."""
+    """Listens on a free port of loopback, in threads."""
 
     def __init__(self) -> None:
-        """Nothing listens yet."""
-        self.port = free_port()
-        self._server: socketserver.ThreadingTCPServer | None = None
+        """Listens at once, answers after `start`."""
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Session)
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
 
     def start(self) -> None:
-        """Listen."""
-        socketserver.ThreadingTCPServer.allow_reuse_address = True
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", self.port), _Session)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, name="milter", daemon=True).start()
+        """Answer, in a thread."""
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
-        """Stop listening. May be repeated."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class _Session(socketserver.StreamRequestHandler):
-    """One connection of the mail server."""
-
-    sender = b""
-
     def handle(self) -> None:
-        while len(head := self.rfile.read(4)) == 4:
-            body = self.rfile.read(_LENGTH.unpack(head)[0])
-            command, text = body[:1], body[1:]
+        """One connection of an smtpd or cleanup."""
+        wanted: list[bytes] = []
+        while (packet := self._packet()) is not None:
+            command, data = packet[:1], packet[1:]
             if command == b"Q":
                 return
-            for answer, argument in self._answers(command, text):
-                self.wfile.write(_LENGTH.pack(1 + len(argument)) + answer + argument)
+            if command == b"O":
+                steps = 0  # none left out
+                parts = (_VERSION, _MAY, steps)
+                self._answer(b"O" + b"".join(part.to_bytes(4, "big") for part in parts))
+            elif command in (b"M", b"R"):
+                wanted = [] if command == b"M" else wanted
+                self._answer(b"r" if data.startswith(b"<milter-refuses") else b"c")
+            elif command == b"L":
+                name, _, value = data.rstrip(b"\0").partition(b"\0")
+                if name.lower() == b"x-milter":
+                    wanted.append(value.strip())
+                self._answer(b"c")
+            elif command == b"E":
+                self._end_of_message(wanted)
+            elif command not in (b"D", b"A", b"K"):
+                self._answer(b"c")
 
-    def _answers(self, command: bytes, text: bytes) -> list[tuple[bytes, bytes]]:
-        if command in _SILENT:
-            return []
-        if command == b"O":
-            return [(b"O", _OPTIONS.pack(min(_OPTIONS.unpack(text)[0], 2), _ACTIONS, 0))]
-        if command == b"M":
-            self.sender = text
-        if command == b"R" and text.startswith(b"<milter-refuses@"):
-            return [(b"y", b"550 5.7.1 <x@y>... No; stat=Sent\0")]
-        if command == b"E":
-            for beginning, answers in _AT_END.items():
-                if self.sender.startswith(beginning):
-                    return answers
-        return [(b"c", b"")]
+    def _end_of_message(self, wanted: list[bytes]) -> None:
+        for wish in wanted:
+            word, _, rest = wish.partition(b" ")
+            if word in _FINAL:
+                self._answer(_FINAL[word])
+                return
+            if word == b"reply":
+                self._answer(b"y" + rest + b"\0")
+                return
+            if word == b"quarantine":
+                self._answer(b"q" + rest + b"\0")
+            elif word == b"add":
+                self._answer(b"+<" + rest + b">\0")
+            elif word == b"remove":
+                self._answer(b"-<" + rest + b">\0")
+            elif word == b"sender":
+                self._answer(b"e<" + rest + b">\0")
+        self._answer(b"c")
+
+    def _packet(self) -> bytes | None:
+        head = self.rfile.read(4)
+        length = int.from_bytes(head, "big")
+        if len(head) < 4 or not 0 < length <= _PACKET_BYTES_MAX:
+            return None
+        return self.rfile.read(length)
+
+    def _answer(self, packet: bytes) -> None:
+        self.wfile.write(len(packet).to_bytes(4, "big") + packet)

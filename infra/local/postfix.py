@@ -5,8 +5,10 @@ import shutil
 import socket
 import stat
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from infra.local import unpack
 from infra.local.process import EngineProcess, LocalEngineError, child_environment, free_port
@@ -29,18 +31,42 @@ def unavailable() -> str | None:
     return unpack.unavailable()
 
 
-class LocalPostfix:
-    """One Postfix below `home`; mail for OWN_DOMAIN is stored, all else goes to `relay_port` on loopback."""
+class Extra(NamedTuple):
+    """What a set-up has beyond the plain one."""
 
-    def __init__(self, home: Path, relay_port: int, *, long_queue_ids: bool = True) -> None:
+    main: str = ""  # settings of main.cf, a line each, beside the plain ones or instead of them
+    master: str = ""  # lines of master.cf
+    accounts: str = ""  # lines of /etc/passwd
+    files: Mapping[str, str] = MappingProxyType({})  # text by path below the chroot
+    programs: tuple[str, ...] = ()  # of the machine, by path, with their libraries: what pipe(8) runs
+
+
+class LocalPostfix:
+    """One Postfix below `home`; mail for OWN_DOMAIN is stored, all else goes to `relay_port` on loopback.
+
+    `name` is its syslog_name, and tells several instances in one chroot apart: each has its own queue, all one log.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        relay_port: int,
+        *,
+        long_queue_ids: bool = True,
+        extra: Extra | None = None,
+        name: str = "postfix",
+    ) -> None:
         """Nothing is fetched or started."""
+        self.name = name
         self.root = home / "mta" / "postfix"
         self.log_file = self.root / "var" / "log" / "mail.log"
         self.smtp_port = 0
         self._home = home
         self._relay_port = relay_port
         self._long_queue_ids = long_queue_ids
-        self._process = EngineProcess("Postfix", home / "mta" / "run", home / "log" / "postfix.log")
+        self._extra = extra or Extra()
+        run = "run" if name == "postfix" else f"run-{name}"
+        self._process = EngineProcess("Postfix", home / "mta" / run, home / "log" / f"{name}.log")
 
     def start(self) -> None:
         """Fetch it once, set it up, start it. LocalEngineError when one of these fails."""
@@ -48,12 +74,12 @@ class LocalPostfix:
         if not self.smtp_port:
             self.smtp_port = free_port()
         self._configure()
-        command = ["chroot", str(self.root), "/usr/lib/postfix/sbin/master", "-d", "-c", "/etc/postfix"]
+        command = ["chroot", str(self.root), "/usr/lib/postfix/sbin/master", "-d", "-c", f"/etc/{self.name}"]
         self._process.start(command, child_environment(self._home) | {"TZ": "UTC"}, self._answers)
 
     def forget(self) -> None:
         """While it is stopped: remove logs, queue and mailboxes of earlier runs."""
-        for folder in ("var/log", "var/spool/postfix", "var/mail/virtual"):
+        for folder in ("var/log", f"var/spool/{self.name}", "var/mail/virtual"):
             shutil.rmtree(self.root / folder, ignore_errors=True)
 
     def stop(self) -> None:
@@ -66,14 +92,24 @@ class LocalPostfix:
 
     def submit(self, sender: str, recipients: list[str], message: bytes) -> None:
         """Hand in a message on this host, as a local process does (sendmail -> postdrop -> pickup)."""
-        subprocess.run(
-            ["chroot", str(self.root), "/usr/sbin/sendmail", "-f", sender, *recipients],
-            input=message,
-            env={"PATH": "/usr/sbin:/usr/bin", "TZ": "UTC"},
+        self.run("sendmail", "-f", sender, *recipients, given=message)
+
+    def run(self, program: str, *arguments: str, given: bytes = b"") -> bytes:
+        """What one of Postfix's own commands (sendmail, postsuper, postqueue ...) says; `given` is its input."""
+        done = subprocess.run(
+            ["chroot", str(self.root), f"/usr/sbin/{program}", *arguments],
+            input=given,
+            env={"PATH": "/usr/sbin:/usr/bin", "TZ": "UTC", "MAIL_CONFIG": f"/etc/{self.name}"},
             check=True,
             capture_output=True,
             timeout=30,
         )
+        return done.stdout + done.stderr
+
+    @property
+    def spool(self) -> Path:
+        """Its queue."""
+        return self.root / "var" / "spool" / self.name
 
     def rotate_log(self) -> Path:
         """Rename the log and tell postlogd to open a new one; the rotated file."""
@@ -113,28 +149,40 @@ class LocalPostfix:
     def _configure(self) -> None:
         etc = self.root / "etc"
         files = {
-            "passwd": _ACCOUNTS.format(postfix=_POSTFIX_UID, mail=_MAIL_UID),
+            "passwd": _ACCOUNTS.format(postfix=_POSTFIX_UID, mail=_MAIL_UID) + self._extra.accounts,
             "group": _GROUP.format(postfix=_POSTFIX_UID, postdrop=_POSTDROP_GID, mail=_MAIL_UID),
             "hosts": "127.0.0.1 localhost\n",
             "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\n",
             "services": "smtp 25/tcp\n",
-            "postfix/master.cf": _MASTER.format(port=self.smtp_port),
-            "postfix/main.cf": _MAIN.format(
-                host=HOST,
-                domain=OWN_DOMAIN,
-                relay_port=self._relay_port,
-                boxes=" ".join(f"{{{user}@{OWN_DOMAIN}={user}/}}" for user in USERS),
-                uid=_MAIL_UID,
-                long="yes" if self._long_queue_ids else "no",
-                delay=QUEUE_RUN_SECONDS,
+            f"{self.name}/master.cf": _MASTER.format(port=self.smtp_port) + self._extra.master,
+            f"{self.name}/main.cf": _merged(
+                _MAIN.format(
+                    name=self.name,
+                    host=HOST,
+                    domain=OWN_DOMAIN,
+                    relay_port=self._relay_port,
+                    boxes=" ".join(f"{{{user}@{OWN_DOMAIN}={user}/}}" for user in USERS),
+                    uid=_MAIL_UID,
+                    long="yes" if self._long_queue_ids else "no",
+                    delay=QUEUE_RUN_SECONDS,
+                ),
+                self._extra.main,
             ),
         }
+        (etc / self.name).mkdir(exist_ok=True)
         for name, text in files.items():
             (etc / name).write_text(text, encoding="ascii")
-        shutil.copy(self.root / "usr/share/postfix/dynamicmaps.cf", etc / "postfix/dynamicmaps.cf")
+        for name, text in self._extra.files.items():
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / name).write_text(text, encoding="utf-8")
+        shutil.copy(self.root / "usr/share/postfix/dynamicmaps.cf", etc / self.name / "dynamicmaps.cf")
         self._folders()
         library = self.root / "usr" / "lib" / "postfix"
         programs = [*(library / "sbin").iterdir(), *library.glob("*.so*"), *(self.root / "usr/sbin").iterdir()]
+        for name in self._extra.programs:
+            (self.root / name.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(name, self.root / name.lstrip("/"))
+            programs.append(self.root / name.lstrip("/"))
         unpack.copy_libraries(
             self.root, [path for path in programs if path.is_file()], [library, *self._library_folders()]
         )
@@ -144,12 +192,12 @@ class LocalPostfix:
 
     def _folders(self) -> None:
         """The queue, as postfix-install would make it; /dev; programs that run as group postdrop."""
-        spool = self.root / "var" / "spool" / "postfix"
+        spool = self.spool
         for name in _QUEUE_FOLDERS:
             _folder(spool / name, _POSTFIX_UID if name != "pid" else 0, 0, 0o700 if name != "pid" else 0o755)
         _folder(spool / "maildrop", _POSTFIX_UID, _POSTDROP_GID, 0o730)
         _folder(spool / "public", _POSTFIX_UID, _POSTDROP_GID, 0o710)
-        _folder(self.root / "var" / "lib" / "postfix", _POSTFIX_UID, 0, 0o700)
+        _folder(self.root / "var" / "lib" / self.name, _POSTFIX_UID, 0, 0o700)
         _folder(self.root / "var" / "log", 0, 0, 0o755)
         _folder(self.root / "var" / "mail" / "virtual", _MAIL_UID, _MAIL_UID, 0o755)
         _folder(self.root / "tmp", 0, 0, 0o1777)
@@ -168,6 +216,12 @@ class LocalPostfix:
                         "This machine does not let root make device files.", "The committed trace is used instead."
                     ) from None
                 device.chmod(0o666)
+
+
+def _merged(plain: str, more: str) -> str:
+    """main.cf without the settings that `more` gives anew: each daemon logs of one given twice, postlogd to itself."""
+    given = {line.partition(" =")[0] for line in more.splitlines()}
+    return "".join(f"{line}\n" for line in plain.splitlines() if line.partition(" =")[0] not in given) + more
 
 
 def _folder(path: Path, uid: int, gid: int, mode: int) -> None:
@@ -249,8 +303,9 @@ maillog_file = /var/log/mail.log
 queue_run_delay = {delay}s
 minimal_backoff_time = {delay}s
 maximal_backoff_time = {delay}s
-queue_directory = /var/spool/postfix
-data_directory = /var/lib/postfix
+syslog_name = {name}
+queue_directory = /var/spool/{name}
+data_directory = /var/lib/{name}
 command_directory = /usr/sbin
 daemon_directory = /usr/lib/postfix/sbin
 shlib_directory = /usr/lib/postfix

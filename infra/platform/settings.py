@@ -139,6 +139,10 @@ class Site(Section):
         default_factory=list,
         description="Relays that are content filters (host, address, host:port): a hop, not a delivery.",
     )
+    added_recipients: list[str] = Field(
+        default_factory=list,
+        description="Addresses that the server itself adds (always_bcc, bcc maps, milters); the log does not tell.",
+    )
     host: str | None = Field(
         None, description="Server name to record where the log has none, and instead of a short one."
     )

@@ -20,6 +20,7 @@ from producers.events.accepted import (
     Thawed,
 )
 from producers.events.common import (
+    Added,
     Arrived,
     Child,
     Delivery,
@@ -30,10 +31,12 @@ from producers.events.common import (
     Lost,
     MessageId,
     NotUnderstood,
+    Probed,
     Proxied,
     Queued,
     Refusal,
     Removed,
+    RemovedByHand,
     Requeued,
     SessionEnded,
 )
@@ -42,7 +45,7 @@ from producers.events.mailboxes import Access, LmtpClient, Stored
 from producers.events.tracking import Tracked
 from producers.events.values import Address, Client, Relay
 from producers.events.whole_lines import (
-    Added,
+    AddedByFilter,
     Answered,
     Authenticated,
     Deliveries,
@@ -60,13 +63,14 @@ Event = (
     | MessageId
     | Queued
     | Delivery
+    | Probed
     | Refusal
     | Received
     | Authenticated
     | Deliveries
     | Answered
     | Undelivered
-    | Added
+    | AddedByFilter
     | Renamed
     | Discarded
     | Notice
@@ -77,8 +81,10 @@ Event = (
     | Proxied
     | Expired
     | Removed
+    | RemovedByHand
     | Requeued
     | Held
+    | Added
     | SessionEnded
     | SessionUser
     | SessionRefusal
@@ -110,6 +116,7 @@ __all__ = [
     "Accepted",
     "Access",
     "Added",
+    "AddedByFilter",
     "Address",
     "Answered",
     "Arrived",
@@ -137,6 +144,7 @@ __all__ = [
     "NotUnderstood",
     "Notice",
     "Part",
+    "Probed",
     "Proxied",
     "Queued",
     "Received",
@@ -145,6 +153,7 @@ __all__ = [
     "Refusal",
     "Relay",
     "Removed",
+    "RemovedByHand",
     "Renamed",
     "Requeued",
     "Routed",

@@ -13,6 +13,7 @@ class Arrived(NamedTuple):
     session: str
     client: Client
     previous_queue_id: str | None = None
+    sender: Address | None = None  # as it was handed in, before it was rewritten
 
 
 class MessageId(NamedTuple):
@@ -49,10 +50,20 @@ class Delivery(NamedTuple):
     child_queue_id: str | None
     session_id: str | None
     tls: str | None
+    delay_seconds: float | None = None  # since the message arrived, as logged
+
+
+class Probed(NamedTuple):
+    """A recipient's address was only asked about, nothing was sent: decided, and no record."""
+
+    queue_id: str
+    recipient: Address
 
 
 class Refusal(NamedTuple):
     """A recipient or a message was refused or discarded. `queue_id` is empty where there was none yet.
+
+    `session` names the one that a proxy filter refused in: its client was told before (Proxied).
 
     `whole_message`: the message ends with it and its other recipients are not named.
     """
@@ -66,6 +77,7 @@ class Refusal(NamedTuple):
     smtp_code: int | None
     whole_message: bool
     flags: tuple[str, ...] = ()
+    session: str = ""
     in_part: bool = False  # the sender, and maybe the client, are told by a later line of the message
 
 
@@ -92,16 +104,25 @@ class Proxied(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """Every recipient that is still undecided has failed."""
+    """Every recipient that is still undecided has failed; `by_hand`: a person said so."""
 
     queue_id: str
+    by_hand: bool = False
 
 
 class Removed(NamedTuple):
-    """The message has left the queue. `by_hand`: a person removed it, whatever was undecided."""
+    """The message has left the queue. `by_hand`: a person did it, in a command `session`, whatever was undecided."""
 
     queue_id: str
     by_hand: bool
+    session: str = ""
+
+
+class RemovedByHand(NamedTuple):
+    """A command removed so many messages, of which it may have named each, or none."""
+
+    session: str
+    times: int
 
 
 class Requeued(NamedTuple):
@@ -111,15 +132,34 @@ class Requeued(NamedTuple):
 
 
 class Held(NamedTuple):
-    """It waits for a person."""
+    """It waits for a person. Without a queue id: the message that begins next in the session does.
+
+    `sender` and one `recipient` where the line names them; a held message may never get another line.
+    """
 
     queue_id: str
+    session: str = ""
+    sender: Address | None = None
+    recipient: Address | None = None
+
+
+class Added(NamedTuple):
+    """The server adds a recipient of its own; without a queue id, to the message that begins next in the session."""
+
+    queue_id: str
+    session: str
+    recipient: Address
 
 
 class SessionEnded(NamedTuple):
-    """The client's connection is over; a message of it that is not in the queue by now was broken off."""
+    """The client's connection is over; a message of it that is not in the queue by now may have been broken off.
+
+    `accepted` messages were taken, None = not told. Not `over`: the line that ends it for good is still to come.
+    """
 
     session: str
+    accepted: int | None = None
+    over: bool = True
 
 
 # What mail systems say that name each envelope of a message by an id of its own, and clients by their session only.

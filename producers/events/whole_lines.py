@@ -59,7 +59,7 @@ class Undelivered(NamedTuple):
     outcome: Outcome
 
 
-class Added(NamedTuple):
+class AddedByFilter(NamedTuple):
     """A filter added a recipient."""
 
     queue_id: str

@@ -23,6 +23,7 @@ from producers.events import (
     Ignored,
     MessageId,
     NotUnderstood,
+    Probed,
     Proxied,
     Queued,
     Relay,
@@ -38,8 +39,11 @@ from schemas.envelope import Kind, Outcome
 TEXT_BYTES_MAX: Final = 2000  # Postfix cuts what it logs there
 # Short: microseconds and inode in upper-case hex. Long: base 52 without vowels, so no word looks like one.
 _QUEUE_ID: Final = re.compile(rb"(?:[0-9A-F]{6,24}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,24})\Z")
+_DELAY: Final = re.compile(rb"\d{1,8}(?:\.\d{1,6})?\Z")
 _REPLY_CODE: Final = re.compile(rb"(?:\(|said: )([2-5]\d\d)[ -]")
 _CHILD: Final = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\)\Z")
+# Some relays of logs drop angle brackets as markup.
+_BARE: Final = re.compile(rb"to=([^<>,\s]+@[^<>,\s]+)(?:, orig_to=([^<>,\s]+))?(?=, relay=)")
 _BEHIND_USER: Final = (b", sasl_method=", b", sasl_sender=", b", orig_queue_id=", b", orig_client=")
 _BROKEN_OFF: Final = (b"canceled", b"lost connection after", b"timeout after", b"too many errors", b"queue file size")
 _PROBES: Final = (b"deliverable", b"undeliverable", b"undeliverable-but-not-cached")
@@ -65,7 +69,8 @@ def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
     if mark and (name == b"NOQUEUE" or (_QUEUE_ID.match(name))):
         queue_id = "" if name == b"NOQUEUE" else name.decode("ascii")
         if rest == b"removed":
-            return Removed(queue_id, by_hand=daemon == b"postsuper")
+            by_hand = daemon == b"postsuper"
+            return Removed(queue_id, by_hand, pid.decode("ascii", "replace") if by_hand else "")
         handler = _FACTS.get(rest[:4])
         if handler is not None:
             return handler(queue_id, pid, rest)
@@ -114,8 +119,14 @@ def _picked_up(queue_id: str, _pid: bytes, rest: bytes) -> Event:
     at = tail.rfind(b" orig_id=")
     if at >= 0 and _QUEUE_ID.match(tail[at + 9 :]):
         previous = tail[at + 9 :].decode("ascii")
-    client = Client(None, None, "LOCAL_PROCESS", None, None, None, bounded(uid, 2**31 - 1))
-    return Arrived(queue_id, "", client, previous)
+    client = Client(None, None, "LOCAL_PROCESS", None, None, None, _signed(bounded(uid, 2**32 - 1)))
+    sender = address(tail[6:end]) if tail.startswith(b"from=<") and (end := scan_address(tail, 6)) >= 0 else None
+    return Arrived(queue_id, "", client, previous, sender)
+
+
+def _signed(uid: int | None) -> int | None:
+    """The field has 32 bits with a sign: user ids from 2^31 on are kept as the negative number of the same bits."""
+    return uid if uid is None or uid < 2**31 else uid - 2**32
 
 
 def _message_id(queue_id: str, _pid: bytes, rest: bytes) -> Event:
@@ -132,7 +143,7 @@ def _from(queue_id: str, _pid: bytes, rest: bytes) -> Event:
     """`from=<S>, size=N, nrcpt=N (queue active)` or `from=<S>, status=expired, returned to sender`."""
     for mark in (b">, status=expired, ", b">, status=force-expired, "):
         if mark in rest and rest.rfind(mark) > rest.rfind(b">, size="):
-            return Expired(queue_id)
+            return Expired(queue_id, by_hand=mark.startswith(b">, status=force-"))
     end = rest.rfind(b">, size=")
     size, _, tail = rest[end + 8 :].partition(b", nrcpt=")
     count, _, _ = tail.partition(b" ")
@@ -160,7 +171,7 @@ def _delivery(queue_id: str, _pid: bytes, rest: bytes) -> Event:
         return NotUnderstood("postfix-delivery")
     word, _, text = rest[status_at + 9 :].partition(b" ")
     if word in _PROBES:
-        return Ignored("postfix-address-probe")
+        return Probed(queue_id, recipient)
     outcome = _OUTCOMES.get(word)
     if outcome is None:
         return NotUnderstood("postfix-status")
@@ -176,6 +187,7 @@ def _delivery(queue_id: str, _pid: bytes, rest: bytes) -> Event:
         rest[dsn_at + 6 : status_at],
         text,
         middle[tls_at + 6 :] if tls_at >= 0 else None,
+        _seconds(middle[8:].partition(b",")[0]),
     )
 
 
@@ -188,6 +200,7 @@ def _outcome(
     dsn: bytes,
     text: bytes,
     tls: bytes | None,
+    delay_seconds: float | None,
 ) -> Delivery:
     """What the free text may tell: ids in strict form and a reply code, nothing else of it."""
     next_queue_id = child = session = None
@@ -216,7 +229,13 @@ def _outcome(
         child,
         session,
         decode(tls)[0] if tls else None,
+        delay_seconds,
     )
+
+
+def _seconds(text: bytes) -> float | None:
+    """`0.12` or `345678`."""
+    return float(text) if _DELAY.match(text) else None
 
 
 def _relay(text: bytes) -> Relay:
@@ -241,7 +260,10 @@ def _address_until(rest: bytes, start: int, followers: tuple[bytes, ...]) -> tup
     """
     end = scan_address(rest, start)
     if end >= 0 and rest.startswith(followers, end + 1):
-        return address(rest[start:end]), end + 1
+        found = address(rest[start:end])
+        if b'"' not in rest[start:end] and rest.count(b">, relay=") > 1:  # of internal form, and made to mislead?
+            found = found._replace(flags=(*found.flags, "AMBIGUOUS_PARSE"))
+        return found, end + 1
     places = [at for follower in followers if (at := rest.find(b">" + follower, start)) >= 0]
     if not places:
         return None, -1
@@ -253,7 +275,7 @@ def _by_word(queue_id: str, daemon: bytes, pid: bytes, rest: bytes) -> Event:
     """Facts that begin with a phrase: refusals and access actions, links between messages, ends by hand."""
     action, mark, tail = rest.partition(b": ")
     if mark and action in ACTIONS:
-        return access_action(queue_id, action, tail)
+        return access_action(queue_id, pid, action, tail)
     for phrase, kind in _CHILD_KINDS:
         if rest.startswith(phrase):
             child = rest[len(phrase) :]
@@ -266,6 +288,9 @@ def _by_word(queue_id: str, daemon: bytes, pid: bytes, rest: bytes) -> Event:
             if found
             else Ignored("postfix-proxy-accept")
         )
+    if (found := _BARE.match(rest)) is not None:
+        original = b", orig_to=<" + found[2] + b">" if found[2] is not None else b""
+        return _delivery(queue_id, pid, b"to=<" + found[1] + b">" + original + rest[found.end() :])
     return _by_hand(queue_id, daemon, rest)
 
 

@@ -3,10 +3,12 @@
 import re
 from typing import Final
 
-from producers.events import Event, Ignored, Lost, NotUnderstood, SessionEnded
+from producers.events import Client, Event, Ignored, NotUnderstood, Refusal, RemovedByHand, SessionEnded
 
 _DELETED_ALL: Final = re.compile(rb"Deleted: (\d{1,9}) messages?\Z")
 
+_TAKEN: Final = re.compile(rb" (?:data|bdat)=(\d{1,9})\b")
+_TOO_BIG: Final = re.compile(rb"warning: ([0-9A-Za-z]{6,24}): queue file size limit exceeded\Z")
 _QUIET: Final = (
     b"postfix-script",
     b"master",
@@ -116,23 +118,21 @@ _WITH_QUEUE_ID: Final[tuple[tuple[bytes, str], ...]] = (
 
 def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
     """A line without a queue id."""
-    if text.startswith((b"disconnect from ", b"lost connection after ", b"timeout after ", b"too many errors after ")):
-        return SessionEnded(pid.decode("ascii", "replace"))
+    if text.startswith(b"disconnect from "):
+        counts = _TAKEN.findall(text) if b" commands=" in text else None  # counted since 3.0
+        return SessionEnded(pid.decode("ascii", "replace"), None if counts is None else sum(map(int, counts)))
+    if text.startswith((b"lost connection after ", b"timeout after ", b"too many errors after ")):
+        return SessionEnded(pid.decode("ascii", "replace"), over=False)
+    if daemon == b"cleanup" and (found := _TOO_BIG.match(text)) is not None:  # smtpd may say the same once more
+        client = Client(None, None, "NOT_LOGGED")
+        flags = ("RECIPIENTS_INCOMPLETE",)
+        return Refusal(found[1].decode("ascii"), client, None, None, "REFUSED", None, None, True, flags)
     for beginning, rule in _RULES:
         if text.startswith(beginning):
             return Ignored(rule)
     if (found := _DELETED_ALL.match(text)) is not None:
-        return Lost("postsuper-deleted-all", int(found[1]))
-    if daemon in (
-        b"postfix-script",
-        b"master",
-        b"postlogd",
-        b"scache",
-        b"tlsmgr",
-        b"tlsproxy",
-        b"anvil",
-        b"trivial-rewrite",
-    ):
+        return RemovedByHand(pid.decode("ascii", "replace"), int(found[1]))
+    if daemon in _QUIET:
         return Ignored("postfix-life")
     return NotUnderstood("postfix-talk")
 

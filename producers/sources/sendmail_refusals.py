@@ -6,7 +6,7 @@ The sender of a refused recipient is not in its line; the line `from=` that ends
 import re
 from typing import Final
 
-from producers.events import Added, Answered, Client, Event, Held, Ignored, Refusal, Renamed, Undelivered
+from producers.events import AddedByFilter, Answered, Client, Event, Held, Ignored, Refusal, Renamed, Undelivered
 from producers.sources.sendmail_values import client_of, mailbox
 from producers.text import ip_address, scan_address
 
@@ -145,7 +145,7 @@ def _changed(queue_id: str, what: bytes, value: bytes) -> Event:
     if what == b"chgfrom: ":
         return Renamed(queue_id, mailbox(value))
     if what == b"add: rcpt: ":
-        return Added(queue_id, mailbox(value))
+        return AddedByFilter(queue_id, mailbox(value))
     name, mark, count = value.rpartition(b", naddrs=")
     if mark and count == b"0":  # there was no such recipient
         return Ignored("sendmail-milter-note")

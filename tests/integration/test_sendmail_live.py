@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.local import scenario, sendmail
-from infra.local.milter import Milter
+from infra.local.sendmail_milter import Milter
 from infra.local.sendmail_scenario import drive
 from infra.local.sendmail_scenario_here import SCENARIOS
 from infra.local.sink import Sink

@@ -6,10 +6,10 @@
 import json
 from pathlib import Path
 
-from infra.local.milter import Milter
 from infra.local.runtime import home_from_environment
 from infra.local.scenario import to_json
 from infra.local.sendmail import LocalSendmail
+from infra.local.sendmail_milter import Milter
 from infra.local.sendmail_scenario import drive
 from infra.local.sendmail_scenario_here import SCENARIOS
 from infra.local.sink import Sink

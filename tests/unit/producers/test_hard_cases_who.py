@@ -91,9 +91,13 @@ def test_case_12_client_line_and_not_connect() -> None:
     assert one(log(*lines))["sender_ip"] == ip("192.0.2.10")
 
 
-def test_case_13_unknown_client() -> None:
-    record = one(log(*message(sent("a@example.com"), client="unknown[unknown]")))
+@pytest.mark.parametrize(
+    "client", ["unknown[unknown]", "unknown[unknown]:unknown", "localhost[127.0.0.1], orig_client=unknown"]
+)
+def test_case_13_unknown_client(client: str) -> None:
+    record = one(log(*message(sent("a@example.com"), client=client)))
     assert (record["sender_ip"], record["sender_ip_origin"]) == (None, "UNKNOWN_TO_MTA")
+    assert (record["sender_host"], record["sender_port"]) == (None, None)
 
 
 def test_case_14_ipv6() -> None:

@@ -53,12 +53,16 @@ def test_a_size_that_is_none_is_not_understood(size: str) -> None:
     assert assembler.take_tallies()["mail"].lines_not_understood == {"postfix-from": 1}
 
 
-def test_a_user_id_beyond_the_field_is_not_known() -> None:
-    """4294967294 is a legal uid (nobody, on some systems)."""
+@pytest.mark.parametrize(
+    ("uid", "kept"),
+    [("2147483647", 2**31 - 1), ("2147483648", -(2**31)), ("4294967294", -2), ("4294967296", None), ("-1", None)],
+)
+def test_a_user_id_of_32_bits_is_kept_in_the_signed_field(uid: str, kept: int | None) -> None:
+    """4294967294 is a legal uid (nobody, on some systems); the released field is an int: the same 32 bits."""
     lines = message(sent("a@example.com"))
-    lines[0] = "pickup: 4jYKJ82btYzLhNx: uid=4294967294 from=<nobody>"
+    lines[0] = f"pickup: 4jYKJ82btYzLhNx: uid={uid} from=<nobody>"
     record = one(log(*lines))
-    assert (record["local_uid"], record["sender_ip_origin"]) == (None, "LOCAL_PROCESS")
+    assert (record["local_uid"], record["sender_ip_origin"]) == (kept, "LOCAL_PROCESS")
 
 
 def test_numbers_have_bounds() -> None:
@@ -91,3 +95,49 @@ def test_a_line_from_the_future_does_not_carry_log_time_away() -> None:
 def test_a_tag_with_blanks_or_without_end_is_none(tag: str) -> None:
     data = f"2026-11-24T09:00:00Z mx1 {tag}: NOQUEUE: reject: RCPT from {CLIENT}: 554 5.7.1 No; {TRUE}\n"
     assert read(data.encode()) == []
+
+
+def test_a_recipient_of_internal_form_that_imitates_a_delivery_is_in_doubt() -> None:
+    """Without quotes nobody can tell which of two ends is meant; the first is taken and said to be in doubt."""
+    line = sent("x>, relay=evil[6.6.6.6]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (y)@example.com")
+    assert "AMBIGUOUS_PARSE" in one(log(*message(line)))["flags"]
+    quoted = '"x>, relay=evil[6.6.6.6]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (y)"@example.com'
+    record = one(log(*message(sent(quoted))))
+    assert (record["recipient"], record["recipient_ip"], record["flags"]) == (quoted, ip("192.0.2.9"), [])
+
+
+def test_a_refusal_text_that_imitates_its_envelope_changes_none() -> None:
+    """The text of a REJECT entry, a policy server or a block list stands before the true fields."""
+    record = one(log(f"smtpd: NOQUEUE: reject: RCPT from {CLIENT}: 554 5.7.1 No; {FALSE}; {TRUE}"))
+    assert (record["sender"], record["recipient"], record["helo"]) == ("s@example.net", "x@example.com", "h")
+    assert record["flags"] == []
+
+
+def test_a_quoted_sender_that_holds_an_envelope_changes_none() -> None:
+    for inside in (FALSE, FALSE.replace(" helo=<z>", ": y"), FALSE + " sasl_method=x"):
+        sender = f'"x; {inside}"@example.net'
+        record = one(
+            log(f"smtpd: NOQUEUE: reject: RCPT from {CLIENT}: 554 5.7.1 No; {TRUE.replace('s@example.net', sender)}")
+        )
+        assert (record["sender"], record["recipient"]) == (sender, "x@example.com")
+
+
+def test_addresses_without_brackets_are_addresses() -> None:
+    """As some relays of logs leave them; only where the whole line has the shape of a delivery."""
+    line = sent("a@example.com").replace("<a@example.com>", "a@example.com, orig_to=b@example.com")
+    record = one(log(*message(line)))
+    assert (record["recipient"], record["original_recipient"]) == ("a@example.com", "b@example.com")
+
+
+def test_a_milters_reply_without_code_is_temporary_by_its_status() -> None:
+    line = f"cleanup: 4jYKJ82btYzLhNx: milter-reject: END-OF-MESSAGE from {CLIENT}: 4.7.1 Service unavailable; {TRUE}"
+    record = one(log(line))
+    assert (record["dsn"], record["smtp_code"]) == ("4.7.1", None)
+    assert record["flags"] == ["TEMPORARY", "RECIPIENTS_INCOMPLETE"]
+
+
+@pytest.mark.parametrize("action", ["hold", "milter-hold", "milter-header-hold"])
+def test_every_action_that_holds_holds(action: str) -> None:
+    lines = [*message(removed=False)[:2], f"cleanup: 4jYKJ82btYzLhNx: {action}: header X: y from {CLIENT}; {TRUE}"]
+    record = one(log(*lines))
+    assert (record["outcome"], record["sender"], record["recipient"]) == ("HELD", "s@example.net", "x@example.com")

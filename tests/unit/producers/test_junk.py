@@ -14,6 +14,7 @@ from schemas import avro
 from schemas.envelope import FIELDS, FLAGS
 from tests.conftest import LONG
 from tests.golden.exim import make_expected as exim
+from tests.golden.postfix import worlds
 from tests.golden.postfix.make_demo_expected import LOG
 from tests.unit.producers.lines import NOW, SOURCE
 
@@ -22,7 +23,7 @@ CHUNK_LINES = 100
 SEED = 20261125
 # Lines of real runs of each mail system that is read.
 TRACES = {
-    "postfix": LOG.read_bytes().splitlines(),
+    "postfix": [line for log in (LOG, *map(worlds.log_of, worlds.NAMES)) for line in log.read_bytes().splitlines()],
     "exim": [line for name in exim.LOGGINGS for line in (exim.HERE / f"{name}.log").read_bytes().splitlines()],
 }
 

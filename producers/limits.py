@@ -1,0 +1,47 @@
+"""How long a text field of a record may be; beyond it a prefix is kept and the record flagged TRUNCATED.
+
+A log line may be 64 KiB and a byte of it four characters (`\\xHH`), so without limits a record could pass 1 MiB. They
+are far above what is legal in mail (RFC 5321, 4.5.3.1: a path of 256 octets, a domain of 255) and what mail systems log
+(Postfix cuts a line at 2,000 characters). Written down in docs/spec/record-format.md; a test compares.
+"""
+
+from typing import Any, Final, cast
+
+from schemas.envelope import Envelope
+
+BYTES_MAX: Final[dict[str, int]] = {
+    "host": 255,
+    "instance": 128,
+    "queue_id": 128,
+    "parent_queue_id": 128,
+    "next_queue_id": 128,
+    "message_id": 2048,
+    "sender": 2048,
+    "recipient": 2048,
+    "original_recipient": 2048,
+    "sender_logged": 2048,
+    "recipient_logged": 2048,
+    "authenticated_user": 1024,
+    "sender_host": 512,
+    "helo": 512,
+    "recipient_host": 512,
+    "dsn": 32,
+    "tls": 256,
+    "access_protocol": 32,
+    "session_id": 128,
+}
+_FIELDS: Final = tuple((name, most // 4, most) for name, most in BYTES_MAX.items())  # a character has up to four bytes
+
+
+def bounded_texts(record: Envelope) -> Envelope:
+    """The record, its texts cut where they are too long, between characters; ids were made of the whole texts."""
+    fields = cast(dict[str, Any], record)
+    for name, characters, most in _FIELDS:
+        text = fields[name]
+        if text is not None and len(text) > characters:
+            data = text.encode("utf-8", "surrogatepass")
+            if len(data) > most:
+                fields[name] = data[:most].decode("utf-8", "ignore")
+                if "TRUNCATED" not in record["flags"]:
+                    record["flags"].append("TRUNCATED")
+    return record
