@@ -3,7 +3,6 @@
 import importlib.metadata
 import threading
 import time
-from collections.abc import Callable
 from typing import Final
 
 from infra.platform import logging
@@ -12,6 +11,8 @@ from infra.platform.times import text_of
 from query_service.ask import close_open
 from query_service.desk import Desk
 from query_service.errors import AuditUnavailableError
+from query_service.health import Health
+from query_service.interceptors.receive import Receive
 from query_service.interceptors.refusals import ACTOR, Refusals
 from query_service.streams import LOOK_SECONDS, Streams
 
@@ -23,16 +24,16 @@ _LOG = logging.get("desk")
 class Watch:
     """Runs in the main thread of the service."""
 
-    def __init__(self, desk: Desk, streams: Streams, refusals: Refusals, say_health: Callable[[bool], None]) -> None:
+    def __init__(self, desk: Desk, streams: Streams, receive: Receive, refusals: Refusals, health: Health) -> None:
         self._desk = desk
         self._streams = streams
+        self._receive = receive
         self._refusals = refusals
-        self._say_health = say_health
+        self._health = health
         self._opened = False
         self._serving = False
         self._health_due = 0.0
         self._ends_due = 0.0
-        say_health(False)
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop."""
@@ -42,12 +43,13 @@ class Watch:
 
     def look(self) -> None:
         """Once; what cannot be done now is done the next time."""
+        self._receive.look()
         ledger = self._with_ledger()
         self._streams.look()
         now = time.monotonic()
         if now >= self._health_due or not ledger:
             self._health_due = now + HEALTH_SECONDS
-            self._health(ledger and self._desk.store.answers())
+            self._say(ledger and self._desk.store.answers())
         if now >= self._ends_due:
             self._ends_due = now + ENDS_SECONDS
             self._end_segments()
@@ -71,11 +73,11 @@ class Watch:
             return False
         return True
 
-    def _health(self, serving: bool) -> None:
+    def _say(self, serving: bool) -> None:
         if serving != self._serving:
             _LOG.info("health", serving=serving)
         self._serving = serving
-        self._say_health(serving)
+        self._health.say(serving)
 
     def _end_segments(self) -> None:
         """Records of lookups that are past their days: the keys first."""

@@ -69,6 +69,11 @@ class Refusals:
             **call.facts,
         )
 
+    def count_unknown(self) -> None:
+        """A call of a method that there is not; grpc refuses it before any step."""
+        reason = "METHOD_UNKNOWN"
+        self._count("", reason, "")
+
     def summary(self, *, at_end: bool = False) -> None:
         """Called every second: one entry a minute with what was counted. What cannot be committed is counted on."""
         with self._lock:
