@@ -14,9 +14,9 @@ from query_service.errors import AuditUnavailableError
 from query_service.health import Health
 from query_service.interceptors.receive import Receive
 from query_service.interceptors.refusals import ACTOR, Refusals
+from query_service.probe import Probe
 from query_service.streams import LOOK_SECONDS, Streams
 
-HEALTH_SECONDS: Final = 2.0
 ENDS_SECONDS: Final = 60.0
 _LOG = logging.get("desk")
 
@@ -30,13 +30,14 @@ class Watch:
         self._receive = receive
         self._refusals = refusals
         self._health = health
+        self._probe = Probe(desk.store)
         self._opened = False
         self._serving = False
-        self._health_due = 0.0
         self._ends_due = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop."""
+        self._probe.start()
         while not stop.is_set():
             self.look()
             stop.wait(LOOK_SECONDS)
@@ -46,16 +47,15 @@ class Watch:
         self._receive.look()
         ledger = self._with_ledger()
         self._streams.look()
+        self._say(ledger and self._probe.good())
         now = time.monotonic()
-        if now >= self._health_due or not ledger:
-            self._health_due = now + HEALTH_SECONDS
-            self._say(ledger and self._desk.store.answers())
         if now >= self._ends_due:
             self._ends_due = now + ENDS_SECONDS
             self._end_segments()
 
     def close(self) -> None:
         """At the end: what was counted is told, and the files are closed."""
+        self._probe.stop()
         self._refusals.summary(at_end=True)
         self._desk.store.close()
         self._desk.state.close()
@@ -76,8 +76,8 @@ class Watch:
     def _say(self, serving: bool) -> None:
         if serving != self._serving:
             _LOG.info("health", serving=serving)
-        self._serving = serving
-        self._health.say(serving)
+            self._serving = serving
+            self._health.say(serving)
 
     def _end_segments(self) -> None:
         """Records of lookups that are past their days: the keys first."""
