@@ -38,6 +38,7 @@ from query_service.interceptors import (
     request_id,
 )
 from query_service.interceptors._wrap import Chain
+from query_service.lock import Lock
 from query_service.pages import Pages, page_key
 from query_service.segments import Segments
 from query_service.state import State
@@ -55,6 +56,7 @@ class Service:
     def __init__(self, settings: Settings, clock: Clock, ledger: Ledger, store: Store | None = None) -> None:
         """Nothing listens yet. SettingsError when the certificate cannot be read. `store`: for measurements."""
         server, folder = settings.server, settings.server.state_dir
+        self._lock = Lock(folder)
         state = State(folder)
         audit = Audit(ledger, state)
         store, pages = store or Store(settings, clock), Pages(page_key(folder))
@@ -88,9 +90,18 @@ class Service:
         listen(self._server, server)  # 1
 
     def run(self, stop: threading.Event) -> None:
-        """Answer until told to stop; then running calls end or are ended, and what is open is closed."""
-        self._server.start()
-        self._watch.run(stop)
-        self._health.say(False)
-        self._server.stop(STOP_SECONDS).wait()
-        self._watch.close()
+        """Answer until told to stop; then running calls end or are ended, and what is open is closed.
+
+        SettingsError when another service has started on this ledger: then they are ended at once.
+        """
+        seconds = None
+        try:
+            self._watch.look()  # claims the ledger before the first call
+            self._server.start()
+            self._watch.run(stop)
+            seconds = STOP_SECONDS
+        finally:
+            self._health.say(False)
+            self._server.stop(seconds).wait()
+            self._watch.close()
+            self._lock.release()

@@ -7,6 +7,7 @@ from typing import Final
 
 from infra.platform import logging
 from infra.platform.clock import DAY
+from infra.platform.errors import SettingsError
 from infra.platform.times import text_of
 from query_service.ask import close_open
 from query_service.desk import Desk
@@ -43,9 +44,13 @@ class Watch:
             stop.wait(LOOK_SECONDS)
 
     def look(self) -> None:
-        """Once; what cannot be done now is done the next time."""
+        """Once; what cannot be done now is done the next time. SettingsError when another service has taken over."""
         self._receive.look()
         ledger = self._with_ledger()
+        if self._desk.audit.superseded:
+            raise SettingsError(
+                "Another query service has started on this ledger.", "One is enough: end this one or the other."
+            )
         self._streams.look()
         self._say(ledger and self._probe.good())
         now = time.monotonic()
@@ -62,13 +67,12 @@ class Watch:
 
     def _with_ledger(self) -> bool:
         try:
-            self._desk.audit.catch_up()
+            self._desk.audit.learn()
+            if not self._opened:
+                self._desk.audit.claim(ACTOR, importlib.metadata.version("liucun"))
+                self._opened = True
             close_open(self._desk)
             self._refusals.summary()
-            if not self._opened:
-                version = importlib.metadata.version("liucun")
-                self._desk.audit.append("SERVICE_STARTED", ACTOR, service="query", version=version)
-                self._opened = True
         except AuditUnavailableError:
             return False
         return True

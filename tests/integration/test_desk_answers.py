@@ -247,7 +247,7 @@ def test_intent_without_an_outcome_is_closed_at_the_next_start(place: Place) -> 
     place.ledger.entries[lookup.intent_ledger_index + 1 :] = []
     (place.folder / "query" / "projection.sqlite").unlink()
     with place.running() as desk, desk.client(OFFICER) as officer:
-        until(lambda: "SERVICE_STARTED" in place.kinds()[-1], 10)
+        until(lambda: place.kinds()[-2:] == ["SERVICE_STARTED", "LOOKUP_OUTCOME"], 10)
         found = officer.call(officer.lookups.GetLookup, lookup_pb2.GetLookupRequest(name=lookup.name)).lookup
         assert (found.state, found.status_reason) == (lookup_pb2.Lookup.STATE_ERROR, "ABORTED")
         assert kit.fetched(officer, one.name).hits_used == 0
