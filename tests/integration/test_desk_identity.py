@@ -109,6 +109,9 @@ def test_tokens(world: World, clerk: Client) -> None:
         signed(world, Ed25519PrivateKey.generate()): "TOKEN_INVALID",
         signed(world, aud="another"): "TOKEN_INVALID",
         signed(world, jti=None): "TOKEN_INVALID",
+        signed(world, jti="\ud800"): "TOKEN_INVALID",
+        signed(world, jti="é"): "TOKEN_INVALID",
+        signed(world, iss=f"{OFFICER}\udfff"): "TOKEN_INVALID",
         signed(world, cnf=None): "TOKEN_INVALID",
         signed(world, exp=second + 301): "TOKEN_INVALID",
         signed(world, iat=second - 500, exp=second - 260): "TOKEN_EXPIRED",
@@ -179,6 +182,22 @@ def test_refusal_of_a_known_caller_is_one_entry(
     assert (entry["kind"], entry["actor"], entry["reason"]) == ("REFUSED", OFFICER, "OUT_OF_SCOPE")
     assert (entry["method"], entry["authorization"]) == ("CreateLookup", paper.name)
     assert "eve@example.org" in entry["request"], "an auditor sees who was looked for in vain"
+
+
+def test_refusal_whose_request_has_no_text_that_fits(
+    clerk: Client, memory: kit.MemoryLedger, paper: authorization_pb2.Authorization
+) -> None:
+    """Few bytes that are a long text, and times that are none: there is an entry whatever was asked."""
+    long = kit.question(paper, kit.selector("SENDER", "eve@example.org"), field_groups=[3] * 4000)
+    escaped = kit.question(paper, kit.selector("SENDER", "\x01" * 8000))
+    timeless = kit.question(paper, kit.selector("SENDER", "eve@example.org"))
+    timeless.window.start_time.seconds = 10**15
+    for question, expected in ((long, "OUT_OF_SCOPE"), (escaped, "REQUEST_INVALID"), (timeless, "REQUEST_INVALID")):
+        size = len(memory.entries)
+        assert reason(lambda question=question: clerk.create_lookup(question)) == expected
+        assert len(memory.entries) == size + 1
+        assert (last(memory)["reason"], last(memory)["authorization"]) == (expected, paper.name)
+        assert last(memory)["request"].endswith(" bytes)")
 
 
 def test_another_agency_looks_like_nothing(shared: RunningDesk, paper: authorization_pb2.Authorization) -> None:
