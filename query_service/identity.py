@@ -47,6 +47,7 @@ class Caller:
     token_id: str
     token_end: int  # microseconds
     peer: Peer
+    public_key: bytes = b""  # that the token was signed with
 
     def has(self, role: str) -> bool:
         """Whether this is a provider person with that role."""
@@ -102,6 +103,7 @@ def caller_of(peer: Peer, authorization: str | None, registry: Registry, now: in
         token_id=claims.token_id,
         token_end=claims.end * 1_000_000,
         peer=peer,
+        public_key=known.public_key,
     )
 
 

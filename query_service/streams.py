@@ -1,4 +1,4 @@
-"""Open streams, looked at every second: is the caller still who they were, and does somebody read?
+"""Open streams, looked at every second: might it be opened now as it was, and does somebody read?
 
 A stream that moves ends itself with the reason at its next batch. One that is stuck in a send, because nobody reads it,
 is cancelled by the watch a second later.
@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from infra.platform import metrics
 from infra.platform.clock import Clock
+from query_service import approvals, policy
 from query_service.errors import DeskError
 from query_service.interceptors._wrap import Call
 from query_service.state import State
@@ -74,11 +76,17 @@ class Streams:
         caller = stream.call.caller
         if not caller.peer.begin <= self._clock.now() < caller.peer.end:
             return "CERTIFICATE_INVALID"
-        if self._state.enrolled(caller.actor) is None:
+        known = self._state.enrolled(caller.actor)
+        if known is None or known.public_key != caller.public_key:
             return "NOT_ENROLLED"
         authorization = self._state.authorization(stream.authorization)
-        if authorization is None or authorization.status != "APPROVED":
+        if authorization is None:
             return "AUTHORIZATION_REVOKED"
+        try:
+            policy.may_ask(replace(caller, roles=known.roles), authorization.document)
+            approvals.stands(self._state, authorization, self._clock.now())
+        except DeskError as error:
+            return error.reason
         lookup = self._state.lookup(stream.lookup)
         if lookup is None or lookup.state != "DISCLOSED":
             return "LOOKUP_CANCELLED"
