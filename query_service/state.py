@@ -231,6 +231,10 @@ class State:
         )
         return [(index, one) for index, name in rows if (one := self.authorization(name)) is not None]
 
+    def authorization_names(self) -> list[str]:
+        """All of them."""
+        return [row[0] for row in self._rows("SELECT name FROM authorization")]
+
     def lookup(self, name: str) -> Lookup | None:
         """One lookup; validations are none."""
         rows = self._rows(f"{_LOOKUP} WHERE name = ? AND validate_only = 0", name)

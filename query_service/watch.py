@@ -10,6 +10,7 @@ from infra.platform.clock import DAY
 from infra.platform.errors import SettingsError
 from infra.platform.times import text_of
 from query_service.ask import close_open
+from query_service.authorizations import sweep
 from query_service.desk import Desk
 from query_service.errors import AuditUnavailableError
 from query_service.health import Health
@@ -69,6 +70,7 @@ class Watch:
         try:
             self._desk.audit.learn()
             if not self._opened:
+                sweep(self._desk)
                 self._desk.audit.claim(ACTOR, importlib.metadata.version("liucun"))
                 self._opened = True
             close_open(self._desk)
