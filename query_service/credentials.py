@@ -49,7 +49,7 @@ def credentials(server: Server) -> grpc.ServerCredentials:
         "server.key_file": server.key_file,
         "server.client_ca_file": server.client_ca_file,
     }
-    paths = [_given(name, path) for name, path in files.items()]
+    paths = [given(name, path) for name, path in files.items()]
     last = [_stamp(paths)]
 
     def newer() -> grpc.ServerCertificateConfiguration | None:
@@ -73,7 +73,8 @@ def _configuration(certificate: Path, key: Path, authority: Path) -> grpc.Server
     )
 
 
-def _given(name: str, path: Path | None) -> Path:
+def given(name: str, path: Path | None) -> Path:
+    """A file that must be there. SettingsError."""
     if path is None:
         raise SettingsError(
             f"{name} is not set.", "The service speaks TLS only; `liucun certs init` makes some to try."

@@ -23,7 +23,8 @@ from infra.platform.clock import Clock
 from infra.platform.settings import Settings
 from query_service import interface
 from query_service.audit import Audit, Ledger
-from query_service.credentials import listen, options
+from query_service.authorities import Authorities
+from query_service.credentials import given, listen, options
 from query_service.desk import Desk
 from query_service.health import Health
 from query_service.interceptors import (
@@ -61,7 +62,8 @@ class Service:
         audit = Audit(ledger, state)
         store, pages = store or Store(settings, clock), Pages(page_key(folder))
         desk = Desk(settings, clock, audit, state, store, Segments(folder), Vault(folder / "documents"), pages)
-        streams = Streams(state, clock, server.stream_idle_seconds_max)
+        authorities = Authorities(given("server.client_ca_file", server.client_ca_file))
+        streams = Streams(state, clock, authorities, server.stream_idle_seconds_max)
         refused = refusals.Refusals(audit, server.refusals_per_minute_max)
         received = receive.Receive()
         self._health = Health()
@@ -72,7 +74,7 @@ class Service:
                 measure.Measure(),
                 errors.Errors(),
                 refused,  # 9, 10
-                authenticate.Authenticate(audit, state, clock, server.trust_domain),  # 1, 2
+                authenticate.Authenticate(audit, state, clock, authorities, server.trust_domain),  # 1, 2
                 limits.Limits(server),  # 3
                 deadline.Deadline(server.deadline_seconds_max),  # 3
                 received,  # 3

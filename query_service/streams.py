@@ -14,6 +14,7 @@ from typing import Final
 from infra.platform import metrics
 from infra.platform.clock import Clock
 from query_service import approvals, policy
+from query_service.authorities import Authorities
 from query_service.errors import DeskError
 from query_service.interceptors._wrap import Call
 from query_service.state import State
@@ -41,8 +42,9 @@ class Stream:
 class Streams:
     """All of them."""
 
-    def __init__(self, state: State, clock: Clock, idle_seconds_max: float) -> None:
+    def __init__(self, state: State, clock: Clock, authorities: Authorities, idle_seconds_max: float) -> None:
         self._state = state
+        self._authorities = authorities
         self._clock = clock
         self._idle_seconds_max = idle_seconds_max
         self._lock = threading.Lock()
@@ -74,7 +76,8 @@ class Streams:
 
     def _refusal(self, stream: Stream) -> str | None:
         caller = stream.call.caller
-        if not caller.peer.begin <= self._clock.now() < caller.peer.end:
+        in_force = caller.peer.begin <= self._clock.now() < caller.peer.end
+        if not in_force or not self._authorities.issued(caller.peer):
             return "CERTIFICATE_INVALID"
         known = self._state.enrolled(caller.actor)
         if known is None or known.public_key != caller.public_key:

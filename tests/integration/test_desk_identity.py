@@ -20,8 +20,9 @@ from query_service.interceptors import refusals
 from tests import desk as kit
 from tests.desk import AGENCY, OFFICER, TRUST_DOMAIN, RunningDesk, World
 from tests.integration.conftest import OTHER
+from tests.integration.test_desk_answers import a_long_answer
 from tests.pipeline import until
-from tests.places import ALICE, ask, last, reason
+from tests.places import ALICE, Place, ask, last, reason
 
 
 def test_no_certificate_never_gets_in(shared: RunningDesk, world: World) -> None:
@@ -81,6 +82,26 @@ def test_expired_certificate_on_an_open_connection(world: World, shared: Running
         assert reason(lambda: kit.fetched(client, f"{AGENCY}/authorizations/x")) == "NOT_FOUND"
         time.sleep(max(0.0, (short.certificate.not_valid_after_utc - kit.now()).total_seconds()) + 0.1)
         assert reason(lambda: kit.fetched(client, f"{AGENCY}/authorizations/x")) == "CERTIFICATE_INVALID"
+
+
+def test_replaced_authority_ends_open_connections(place: Place, desk: RunningDesk, officer: Client) -> None:
+    """Calls on a connection of before, and its streams; with both in the file, all go on."""
+    _, lookup = a_long_answer(place, desk, officer)
+    authorities, old = place.folder / "ca.pem", place.world.authority.certificate_pem
+    new = tls.authority("Liucun tests, next year", kit.now())
+    with desk.client(OFFICER, slow_reader=True) as reader:
+        messages = reader.stream(lookup.name)
+        next(messages)
+        authorities.write_bytes(new.certificate_pem + old)
+        time.sleep(1.2)
+        next(messages)
+        assert reason(lambda: kit.fetched(officer, f"{AGENCY}/authorizations/x")) == "NOT_FOUND"
+        authorities.write_bytes(new.certificate_pem)
+        assert reason(lambda: kit.fetched(officer, f"{AGENCY}/authorizations/x")) == "CERTIFICATE_INVALID"
+        time.sleep(1.2)
+        assert reason(lambda: list(messages)) in ("CERTIFICATE_INVALID", "CANCELLED")
+    authorities.write_bytes(b"half a fi")
+    assert reason(lambda: kit.fetched(officer, f"{AGENCY}/authorizations/x")) == "CERTIFICATE_INVALID"
 
 
 def claims(world: World, **changes: Any) -> dict[str, Any]:
