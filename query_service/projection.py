@@ -229,8 +229,8 @@ def _cancelled(database: sqlite3.Connection, _index: int, payload: Payload) -> N
 
 def _service_started(database: sqlite3.Connection, _index: int, payload: Payload) -> None:
     """The newest query service of this ledger is the one that answers; entries of old versions name no instance."""
-    if payload["service"] == "query":
-        database.execute("INSERT OR REPLACE INTO service VALUES (1, ?)", (payload.get("instance", ""),))
+    if payload.get("service") == "query":
+        database.execute("INSERT OR REPLACE INTO service VALUES (1, ?)", (str(payload.get("instance", "")),))
 
 
 def _token(database: sqlite3.Connection, payload: Payload) -> None:

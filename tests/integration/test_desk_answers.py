@@ -209,7 +209,7 @@ def test_a_rebuilt_projection_is_the_same(place: Place) -> None:
             cancel(officer, ask(officer, one).name)
             reason(lambda: ask(officer, one, selector=kit.selector("SENDER", "eve@example.org")))
             kit.enter(officer, kit.instrument())
-        revoke_person(desk, "persons/wang")
+        revoke_person(desk, "persons/li")
     before = State(place.folder / "query")
     before.catch_up(place.ledger, place.ledger.size())
     fresh = State(place.folder / "fresh")
