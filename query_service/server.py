@@ -24,7 +24,7 @@ from infra.platform.settings import Settings
 from query_service import interface
 from query_service.audit import Audit, Ledger
 from query_service.authorities import Authorities
-from query_service.credentials import given, listen, options
+from query_service.credentials import files, listen, options
 from query_service.desk import Desk
 from query_service.health import Health
 from query_service.interceptors import (
@@ -55,14 +55,14 @@ class Service:
     """One query service."""
 
     def __init__(self, settings: Settings, clock: Clock, ledger: Ledger, store: Store | None = None) -> None:
-        """Nothing listens yet. SettingsError when the certificate cannot be read. `store`: for measurements."""
+        """Nothing is answered yet. SettingsError: no certificate, or another's folder. `store`: for measurements."""
         server, folder = settings.server, settings.server.state_dir
         self._lock = Lock(folder)
         state = State(folder)
         audit = Audit(ledger, state)
         store, pages = store or Store(settings, clock), Pages(page_key(folder))
         desk = Desk(settings, clock, audit, state, store, Segments(folder), Vault(folder / "documents"), pages)
-        authorities = Authorities(given("server.client_ca_file", server.client_ca_file))
+        authorities = Authorities(files(server)[-1])
         streams = Streams(state, clock, authorities, server.stream_idle_seconds_max)
         refused = refusals.Refusals(audit, server.refusals_per_minute_max)
         received = receive.Receive()
