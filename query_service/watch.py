@@ -48,10 +48,6 @@ class Watch:
         """Once; what cannot be done now is done the next time. SettingsError when another service has taken over."""
         self._receive.look()
         ledger = self._with_ledger()
-        if self._desk.audit.superseded:
-            raise SettingsError(
-                "Another query service has started on this ledger.", "One is enough: end this one or the other."
-            )
         self._streams.look()
         self._say(ledger and self._probe.good())
         now = time.monotonic()
@@ -69,6 +65,10 @@ class Watch:
     def _with_ledger(self) -> bool:
         try:
             self._desk.audit.learn()
+            if self._desk.audit.superseded:
+                raise SettingsError(
+                    "Another query service has started on this ledger.", "One is enough: end this one or the other."
+                )
             if not self._opened:
                 sweep(self._desk)
                 self._desk.audit.claim(ACTOR, importlib.metadata.version("liucun"))
