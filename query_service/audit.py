@@ -2,8 +2,13 @@
 
 `append` returns when the entry is COMMITTED and applied to the projection; it raises when it is not. Nobody here writes
 an entry later, drops one, or goes on without one.
+
+One service answers on one ledger, the one that has started last: budgets of hits, single use of tokens and the closing
+of intents are held by one process. Its entry SERVICE_STARTED is the claim; a service that reads another's claim behind
+its own appends and answers nothing any more.
 """
 
+import secrets
 from typing import Any, Protocol
 
 from infra.platform import metrics
@@ -49,19 +54,44 @@ class Audit:
     def __init__(self, ledger: Ledger, state: State) -> None:
         self._ledger = ledger
         self._state = state
+        self._instance = secrets.token_hex(16)
+        self._claimed = False
+
+    def claim(self, actor: str, version: str) -> None:
+        """Begin to answer; nothing else is appended before. To be repeated until it succeeds."""
+        try:
+            index = self._ledger.append(
+                "SERVICE_STARTED", actor, service="query", version=version, instance=self._instance
+            )
+            self._state.catch_up(self._ledger, index + 1)
+        except LiucunError:
+            raise AuditUnavailableError from None
+        self._claimed = True
+
+    @property
+    def superseded(self) -> bool:
+        """Whether another service has claimed this ledger behind us."""
+        return self._claimed and self._state.service != self._instance
 
     def append(self, kind: str, actor: str, **members: Any) -> int:
         """The index of the committed entry; the projection holds it when this returns."""
+        self._must_be_ours()
         try:
             index = self._ledger.append(kind, actor, **members)
             self._state.catch_up(self._ledger, index + 1)
         except LiucunError:
             metrics.DESK_AUDIT_FAILURES.inc()
             raise AuditUnavailableError from None
+        self._must_be_ours()
         return index
 
     def catch_up(self) -> None:
-        """Take over what others have written: revocations, first of all."""
+        """Take over what others have written, revocations first of all; go on only if the claim is still ours."""
+        self.learn()
+        self._must_be_ours()
+
+    def learn(self) -> None:
+        """The same before the claim: to know, not to answer."""
         try:
             self._state.catch_up(self._ledger, self._ledger.size())
         except LiucunError:
@@ -87,3 +117,7 @@ class Audit:
             return self._ledger.checkpoint()
         except LiucunError:
             raise AuditUnavailableError from None
+
+    def _must_be_ours(self) -> None:
+        if not self._claimed or self._state.service != self._instance:
+            raise AuditUnavailableError

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from infra.platform.errors import LiucunError, SettingsError
 from query_service import projection
 from query_service.errors import DeskError
 from query_service.identity import Enrolled
@@ -127,8 +128,24 @@ class State:
             found: int = self._database.execute("SELECT value FROM meta WHERE key = 'applied_index'").fetchone()[0]
             return found
 
+    @property
+    def service(self) -> str:
+        """The instance of the query service that has started last, anywhere on this ledger; empty for none."""
+        rows = self._rows("SELECT instance FROM service")
+        return str(rows[0][0]) if rows else ""
+
     def catch_up(self, ledger: Readable, size: int) -> None:
-        """Apply entries until `size` of them are applied. The ledger's errors pass; what was applied stays."""
+        """Apply entries until `size` of them are applied. What was applied stays when it ends in between.
+
+        The ledger's errors pass. A file that cannot be written now (a full disk) is a LiucunError: nobody goes on
+        without what the ledger says, and the next one may find it well again.
+        """
+        try:
+            self._catch_up(ledger, size)
+        except sqlite3.OperationalError:
+            raise LiucunError("The projection cannot be written.", "Check the disk of server.state_dir.") from None
+
+    def _catch_up(self, ledger: Readable, size: int) -> None:
         with self._lock:
             while (applied := self.applied_index) < size:
                 entries = ledger.read(applied, min(ENTRIES_AT_ONCE, size - applied))
@@ -214,6 +231,10 @@ class State:
         )
         return [(index, one) for index, name in rows if (one := self.authorization(name)) is not None]
 
+    def authorization_names(self) -> list[str]:
+        """All of them."""
+        return [row[0] for row in self._rows("SELECT name FROM authorization")]
+
     def lookup(self, name: str) -> Lookup | None:
         """One lookup; validations are none."""
         rows = self._rows(f"{_LOOKUP} WHERE name = ? AND validate_only = 0", name)
@@ -278,7 +299,12 @@ class State:
         return Lookup(*values)
 
     def _open(self) -> sqlite3.Connection:
-        database = self._connect()
+        try:
+            database = self._connect()
+        except sqlite3.OperationalError:
+            raise SettingsError(
+                f"The projection {self._path} cannot be opened.", "Another program holds it, or its folder is no good."
+            ) from None
         version = database.execute("PRAGMA user_version").fetchone()[0]
         if version == projection.VERSION:
             return database
@@ -296,7 +322,10 @@ class State:
     def _connect(self) -> sqlite3.Connection:
         self._path.touch(mode=0o600)
         database = sqlite3.connect(self._path, check_same_thread=False)
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")  # another program's lock would end the service
         database.execute("PRAGMA journal_mode = WAL")
+        database.execute("BEGIN EXCLUSIVE")  # from now on it is ours
+        database.execute("COMMIT")
         database.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes away is applied again
         return database
 

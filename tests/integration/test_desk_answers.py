@@ -209,7 +209,7 @@ def test_a_rebuilt_projection_is_the_same(place: Place) -> None:
             cancel(officer, ask(officer, one).name)
             reason(lambda: ask(officer, one, selector=kit.selector("SENDER", "eve@example.org")))
             kit.enter(officer, kit.instrument())
-        revoke_person(desk, "persons/wang")
+        revoke_person(desk, "persons/li")
     before = State(place.folder / "query")
     before.catch_up(place.ledger, place.ledger.size())
     fresh = State(place.folder / "fresh")
@@ -247,7 +247,7 @@ def test_intent_without_an_outcome_is_closed_at_the_next_start(place: Place) -> 
     place.ledger.entries[lookup.intent_ledger_index + 1 :] = []
     (place.folder / "query" / "projection.sqlite").unlink()
     with place.running() as desk, desk.client(OFFICER) as officer:
-        until(lambda: "SERVICE_STARTED" in place.kinds()[-1], 10)
+        until(lambda: place.kinds()[-2:] == ["SERVICE_STARTED", "LOOKUP_OUTCOME"], 10)
         found = officer.call(officer.lookups.GetLookup, lookup_pb2.GetLookupRequest(name=lookup.name)).lookup
         assert (found.state, found.status_reason) == (lookup_pb2.Lookup.STATE_ERROR, "ABORTED")
         assert kit.fetched(officer, one.name).hits_used == 0

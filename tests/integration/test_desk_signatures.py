@@ -1,5 +1,6 @@
 """Who may sign, and when a signature counts: enrolment by two, approvals over the very document, revocation."""
 
+import sqlite3
 from pathlib import Path
 
 from liucun.authorization.v1 import authorization_pb2
@@ -71,17 +72,14 @@ def test_document_altered_behind_its_approval(place: Place, tmp_path: Path) -> N
     with place.running() as desk:
         place.world.enrol(desk, place.world.agency())
         one = kit.approved(desk)
-        state = desk.settings.server.state_dir / "projection.sqlite"
-        import sqlite3
-
-        with sqlite3.connect(state) as database:
-            database.execute("UPDATE authorization SET document = replace(document, 'alice@', 'eve@')")
-        database.close()
-        with desk.client(OFFICER) as officer:
-            assert reason(lambda: ask(officer, one, selector=kit.selector("SENDER", "eve@example.org"))) == (
-                "APPROVAL_INVALID"
-            )
-            assert kit.fetched(officer, one.name).status == authorization_pb2.AUTHORIZATION_STATUS_INVALID
+    with sqlite3.connect(place.folder / "query" / "projection.sqlite") as database:
+        database.execute("UPDATE authorization SET document = replace(document, 'alice@', 'eve@')")
+    database.close()
+    with place.running() as desk, desk.client(OFFICER) as officer:
+        assert reason(lambda: ask(officer, one, selector=kit.selector("SENDER", "eve@example.org"))) == (
+            "APPROVAL_INVALID"
+        )
+        assert kit.fetched(officer, one.name).status == authorization_pb2.AUTHORIZATION_STATUS_INVALID
 
 
 def test_signer_who_was_revoked_counts_no_more(desk: RunningDesk, officer: Client) -> None:

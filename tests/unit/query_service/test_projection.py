@@ -140,7 +140,7 @@ def test_erased_and_foreign_entries_change_nothing(book: Book) -> None:
 def test_tables_of_another_version_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = State(tmp_path)
     state.close()
-    monkeypatch.setattr(projection, "VERSION", 2)
+    monkeypatch.setattr(projection, "VERSION", projection.VERSION + 1)
     state = State(tmp_path)
     assert state.applied_index == 0
     state.close()
