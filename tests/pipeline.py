@@ -38,6 +38,7 @@ port = {settings.clickhouse.port}
 [loader]
 group_id = "{settings.loader.group_id}"
 batch_age_seconds_max = 0.3
+session_timeout_seconds = 4
 [ops]
 state_dir = "{path.parent}/ops"
 """
