@@ -4,42 +4,24 @@
 an entry later, drops one, or goes on without one.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from infra.platform import metrics
 from infra.platform.errors import LiucunError
 from query_service.errors import AuditUnavailableError
-from query_service.state import State
+from query_service.state import Entry, Readable, State
 
 
-class Entry(Protocol):
-    """One entry; the payload is None when it was erased."""
-
-    @property
-    def index(self) -> int: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def payload(self) -> dict[str, Any] | None: ...
-
-
-class Ledger(Protocol):
+class Ledger(Readable, Protocol):
     """What is needed of infra.ledger.client.LedgerClient."""
 
     def append(self, kind: str, actor: str, **members: Any) -> int:
         """Returns when the entry is committed."""
         ...
 
-    def read(self, start: int, limit: int = 1000) -> list[Any]:
-        """Entries [start, start + limit)."""
-        ...
-
     def size(self) -> int:
         """Committed entries."""
-        ...
-
-    def checkpoint(self) -> str:
-        """The newest signed note."""
         ...
 
 
@@ -54,7 +36,7 @@ class Audit:
         """The index of the committed entry; the projection holds it when this returns."""
         try:
             index = self._ledger.append(kind, actor, **members)
-            self._state.catch_up(self._ledger, index + 1)
+            self._state.catch_up(self._ledger)
         except LiucunError:
             metrics.DESK_AUDIT_FAILURES.inc()
             raise AuditUnavailableError from None
@@ -63,11 +45,11 @@ class Audit:
     def catch_up(self) -> None:
         """Take over what others have written: revocations, first of all."""
         try:
-            self._state.catch_up(self._ledger, self._ledger.size())
+            self._state.catch_up(self._ledger)
         except LiucunError:
             raise AuditUnavailableError from None
 
-    def read(self, start: int, limit: int) -> list[Any]:
+    def read(self, start: int, limit: int) -> Sequence[Entry]:
         """Entries, for auditors."""
         try:
             return self._ledger.read(start, limit)

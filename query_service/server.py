@@ -62,7 +62,7 @@ class Service:
     def __init__(self, settings: Settings, clock: Clock, ledger: Ledger, store: Store | None = None) -> None:
         """Nothing listens yet. SettingsError when the certificate cannot be read. `store`: for measurements."""
         server, folder = settings.server, settings.server.state_dir
-        state = State(folder)
+        state = State()
         audit = Audit(ledger, state)
         store, pages = store or Store(settings, clock), Pages(page_key(folder))
         desk = Desk(settings, clock, audit, state, store, Segments(folder), Vault(folder / "documents"), pages)

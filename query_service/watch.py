@@ -1,5 +1,6 @@
 """What happens every second beside the calls: revocations, streams, open intents, counted refusals, ends, health."""
 
+import contextlib
 import importlib.metadata
 import threading
 import time
@@ -48,9 +49,10 @@ class Watch:
         if now >= self._health_due or not ledger:
             self._health_due = now + HEALTH_SECONDS
             self._health(ledger and self._desk.store.answers())
-        if now >= self._ends_due:
+        if ledger and now >= self._ends_due:
             self._ends_due = now + ENDS_SECONDS
-            self._end_segments()
+            with contextlib.suppress(AuditUnavailableError):  # which have ended, only the ledger says
+                self._end_segments()
 
     def close(self) -> None:
         """At the end: what was counted is told, and the files are closed."""

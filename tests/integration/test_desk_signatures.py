@@ -1,7 +1,6 @@
 """Who may sign, and when a signature counts: enrolment by two, approvals over the very document, revocation."""
 
-from pathlib import Path
-
+import pytest
 from liucun.authorization.v1 import authorization_pb2
 from liucun.registry.v1 import registry_pb2, statement_pb2
 
@@ -10,6 +9,7 @@ from infra.platform.times import text_of
 from infra.proof import canonical, requests, statements
 from query_service.client import Client
 from query_service.members import person_document
+from query_service.state import Authorization, State
 from tests import desk as kit
 from tests.desk import OFFICER, RunningDesk
 from tests.places import Place, approve, ask, last, reason, revoke_person
@@ -66,17 +66,20 @@ def test_signatures_that_do_not_hold(place: Place, desk: RunningDesk, officer: C
         approve(wang, one.name, wang.signed(good))
 
 
-def test_document_altered_behind_its_approval(place: Place, tmp_path: Path) -> None:
-    """Whoever can write the projection can still not widen what was signed: the executor hashes what it executes."""
+def test_document_altered_behind_its_approval(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the service believes of a document, it cannot widen what was signed: the executor hashes what it runs."""
+    real = State.authorization
+
+    def altered(state: State, name: str) -> Authorization | None:
+        found = real(state, name)
+        if found is not None:
+            found.document["scope"]["selectors"][0]["value"] = "eve@example.org"
+        return found
+
     with place.running() as desk:
         place.world.enrol(desk, place.world.agency())
         one = kit.approved(desk)
-        state = desk.settings.server.state_dir / "projection.sqlite"
-        import sqlite3
-
-        with sqlite3.connect(state) as database:
-            database.execute("UPDATE authorization SET document = replace(document, 'alice@', 'eve@')")
-        database.close()
+        monkeypatch.setattr(State, "authorization", altered)
         with desk.client(OFFICER) as officer:
             assert reason(lambda: ask(officer, one, selector=kit.selector("SENDER", "eve@example.org"))) == (
                 "APPROVAL_INVALID"
