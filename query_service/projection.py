@@ -8,6 +8,8 @@ something only when all of this holds (a broken-into service can lie in entries,
 3. A signature under an authorization is its signer's own, over that very document, and the first of that signer.
 4. Who rejects or revokes an authorization was somebody then: an enrolled person, or an officer of its agency.
 5. Names lie where they say: an authorization and a lookup in the agency that they name.
+6. What enters or approves a member was signed about when it was appended, and after all that was signed about this
+   member before: an old entry written again does not bring an old key back.
 """
 
 import json
@@ -15,18 +17,22 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from infra.platform.clock import HOUR
+from infra.platform.clock import DAY, HOUR
 from infra.platform.times import microseconds_of
 from infra.proof import canonical, requests, statements
-from query_service.shapes import SHAPES, SIGNATURE, fits
+from query_service.shapes import SHAPES, SIGNATURE, fits, is_time
 
+# The service takes a statement that is at most a day old and 5 minutes ahead; the ledger's clock may differ a little.
+STATEMENT_AGE_MAX: Final = DAY + HOUR
+STATEMENT_AHEAD_MAX: Final = HOUR
 TOKEN_KEPT: Final = HOUR  # tokens live 5 minutes; an hour behind an entry none of its time can be valid
 Payload = dict[str, Any]
 
 TABLES: Final = """
 CREATE TABLE member (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, document TEXT, pending TEXT,
-    entered_by TEXT NOT NULL, create_time TEXT NOT NULL, revoke_reason TEXT NOT NULL DEFAULT ''
+    entered_by TEXT NOT NULL, create_time TEXT NOT NULL, revoke_reason TEXT NOT NULL DEFAULT '',
+    statement_time TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE authorization (
     name TEXT PRIMARY KEY, agency TEXT NOT NULL, ledger_index INTEGER NOT NULL UNIQUE, request_id TEXT NOT NULL,
@@ -142,11 +148,13 @@ def _entered(kind: str) -> Callable[[sqlite3.Connection, int, Payload], None]:
             return
         if not signed_statement(database, payload, "ENTER", name, requests.registry_hash(document)):
             return
+        if not _timely(database, payload, name):  # 6
+            return
         database.execute(
-            "INSERT INTO member (name, kind, state, pending, entered_by, create_time) "
-            "VALUES (?, ?, 'ENTERED', ?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET pending = excluded.pending, entered_by = excluded.entered_by",
-            (name, kind, _dumps(document), payload["actor"], payload["time"]),
+            "INSERT INTO member (name, kind, state, pending, entered_by, create_time, statement_time) "
+            "VALUES (?, ?, 'ENTERED', ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+            "pending = excluded.pending, entered_by = excluded.entered_by, statement_time = excluded.statement_time",
+            (name, kind, _dumps(document), payload["actor"], payload["time"], payload["statement"]["time"]),
         )
 
     return work
@@ -160,10 +168,23 @@ def _approved(database: sqlite3.Connection, _index: int, payload: Payload) -> No
     (entered_by,) = database.execute("SELECT entered_by FROM member WHERE name = ?", (name,)).fetchone()
     if payload["actor"] in (entered_by, name):
         return
-    if signed_statement(database, payload, "APPROVE", name, requests.registry_hash(known[2])):
+    if not signed_statement(database, payload, "APPROVE", name, requests.registry_hash(known[2])):
+        return
+    if _timely(database, payload, name):  # 6
         database.execute(
-            "UPDATE member SET document = pending, pending = NULL, state = 'ACTIVE' WHERE name = ?", (name,)
+            "UPDATE member SET document = pending, pending = NULL, state = 'ACTIVE', statement_time = ? WHERE name = ?",
+            (payload["statement"]["time"], name),
         )
+
+
+def _timely(database: sqlite3.Connection, payload: Payload, name: str) -> bool:
+    """6. Times have one form, so as texts they stand in their order."""
+    signed = payload["statement"]["time"]
+    if not is_time(signed):
+        return False
+    row = database.execute("SELECT statement_time FROM member WHERE name = ?", (name,)).fetchone()
+    age = microseconds_of(payload["time"]) - microseconds_of(signed)
+    return -STATEMENT_AHEAD_MAX <= age <= STATEMENT_AGE_MAX and (row is None or row[0] < signed)
 
 
 def _revoked(database: sqlite3.Connection, _index: int, payload: Payload) -> None:

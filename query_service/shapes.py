@@ -44,7 +44,8 @@ def fits(shape: Shape, value: Any) -> bool:
     return bool(shape(value))
 
 
-def _time(value: Any) -> bool:
+def is_time(value: Any) -> bool:
+    """The one form that times have, and one that can be computed with."""
     try:
         return isinstance(value, str) and microseconds_of(value) > 0
     except ValueError:
@@ -73,7 +74,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
 _ROLES: Final = frozenset(role.lower() for role in _enum(registry_pb2.Role, "ROLE_"))
 _GROUPS: Final = [_enum(scope_pb2.FieldGroup, "FIELD_GROUP_")]
-_WINDOW: Final = {"start_time": _time, "end_time": _time}
+_WINDOW: Final = {"start_time": is_time, "end_time": is_time}
 _NAMED: Final = {"display_name": str, "role": str, "identity": str}
 _SIGNED: Final[dict[Any, Shape]] = {"statement": dict, "signature": SIGNATURE}
 _AGENCY: Final = {
@@ -95,7 +96,7 @@ _AUTHORIZATION: Final = {
     "legal_type": _enum(authorization_pb2.LegalType, "LEGAL_TYPE_"),
     "priority": _enum(authorization_pb2.Priority, "PRIORITY_"),
     "timespan": _WINDOW,
-    "served_time": (_time, None),
+    "served_time": (is_time, None),
     "instrument": {
         "document_number": str,
         "case_name": str,
@@ -104,8 +105,8 @@ _AUTHORIZATION: Final = {
         "approver": _NAMED,
         "handlers": [_NAMED],
         "issuer": _NAMED,
-        "issue_time": _time,
-        "due_time": (_time, None),
+        "issue_time": is_time,
+        "due_time": (is_time, None),
         "evidence_sought": str,
     },
     "document": {"sha256": _SHA256, "media_type": str},

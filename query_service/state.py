@@ -63,6 +63,7 @@ class Member:
     pending: Document | None
     entered_by: str
     create_time: str
+    statement_time: str  # of the statement that entered or approved it last
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +330,7 @@ class State:
         return Lookup(*values)
 
 
-_MEMBER: Final = "SELECT name, state, document, pending, entered_by, create_time FROM member"
+_MEMBER: Final = "SELECT name, state, document, pending, entered_by, create_time, statement_time FROM member"
 _AUTHORIZATION: Final = (
     "SELECT name, agency, requester, document, request_hash, fingerprint, status, invalid_reason, create_time, "
     "termination_time, generation FROM authorization"
@@ -356,10 +357,8 @@ def _head(ledger: Readable) -> checkpoint.Checkpoint:
 
 
 def _member(row: Any) -> Member:
-    name, state, document, pending, entered_by, create_time = row
-    return Member(
-        name, state, document and json.loads(document), pending and json.loads(pending), entered_by, create_time
-    )
+    name, state, document, pending, *rest = row
+    return Member(name, state, document and json.loads(document), pending and json.loads(pending), *rest)
 
 
 def _people(document: Document) -> list[Document]:

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from infra.platform import tls
-from infra.platform.clock import SystemClock
+from infra.platform.clock import DAY, SystemClock
 from infra.platform.times import text_of
 from infra.proof import requests, statements
 from query_service import projection
@@ -32,14 +32,16 @@ class Book:
         self.ledger.append(kind, actor, **members)
         self.catch_up()
 
-    def signed(self, person: str, action: str, document: dict[str, Any], key: Any = None) -> dict[str, Any]:
-        """Statement and signature."""
+    def signed(
+        self, person: str, action: str, document: dict[str, Any], key: Any = None, later: int = 0
+    ) -> dict[str, Any]:
+        """Statement and signature, of now or so much later."""
         statement = requests.registry_statement(
             action=action,
             subject=document["name"],
             document_hash=requests.registry_hash(document),
             person=person,
-            time=text_of(SystemClock().now()),
+            time=text_of(SystemClock().now() + later),
         )
         return {
             "statement": statement,
@@ -99,6 +101,41 @@ def test_forged_entries_enrol_nobody(book: Book) -> None:
     ):
         book.append("PERSON_APPROVED", actor, subject="persons/eve", **members)
         assert book.state.enrolled("persons/eve") is None
+
+
+def enrol(book: Book, document: dict[str, Any]) -> None:
+    """Entered by li, approved by wang."""
+    book.append("PERSON_ENTERED", "persons/li", document=document, **book.signed("persons/li", "ENTER", document))
+    signed = book.signed("persons/wang", "APPROVE", document)
+    book.append("PERSON_APPROVED", "persons/wang", subject=document["name"], **signed)
+
+
+def test_old_entries_written_again_bring_no_old_key_back(book: Book) -> None:
+    enrol(book, DOCUMENT)
+    new = DOCUMENT | {"public_key": tls.public_key_hex(Ed25519PrivateKey.generate())}
+    enrol(book, new)
+    for old in book.ledger.entries[1:3]:
+        assert old.payload is not None
+        members = {name: value for name, value in old.payload.items() if name not in ("kind", "time", "actor")}
+        book.append(old.kind, old.payload["actor"], **members)
+    member = book.state.member("persons/eve")
+    assert member is not None
+    assert (member.document, member.pending) == (new, None)
+
+
+def test_an_approval_kept_back_does_not_count_for_a_later_entry(book: Book) -> None:
+    kept = book.signed("persons/wang", "APPROVE", DOCUMENT)
+    book.append("PERSON_ENTERED", "persons/li", document=DOCUMENT, **book.signed("persons/li", "ENTER", DOCUMENT))
+    book.append("PERSON_APPROVED", "persons/wang", subject="persons/eve", **kept)
+    assert book.state.enrolled("persons/eve") is None
+
+
+@pytest.mark.parametrize("later", [-2 * DAY, DAY])
+def test_a_statement_of_another_day_is_none(book: Book, later: int) -> None:
+    """One of the year 9999 would also keep everybody from ever changing this person."""
+    signed = book.signed("persons/li", "ENTER", DOCUMENT, later=later)
+    book.append("PERSON_ENTERED", "persons/li", document=DOCUMENT, **signed)
+    assert book.state.member("persons/eve") is None
 
 
 def test_genesis_with_a_wrong_signature_is_none() -> None:
