@@ -61,6 +61,7 @@ CREATE TABLE segment (
 ) STRICT;
 CREATE TABLE token (actor TEXT NOT NULL, token_id TEXT NOT NULL, time INTEGER NOT NULL,
     PRIMARY KEY (actor, token_id)) STRICT;
+CREATE INDEX token_time ON token (time);
 """
 
 
