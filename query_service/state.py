@@ -183,13 +183,18 @@ class State:
             self._database = _tables()
 
     def _take(self, entries: Sequence[Entry]) -> None:
-        with self._lock, self._database:
-            for entry in entries:
-                if not projection.apply(self._database, entry.index, entry.kind, entry.payload):
-                    metrics.DESK_ENTRIES_IGNORED.inc()
-                    _LOG.warning("an entry has not the shape of its kind", index=entry.index, kind=entry.kind)
-                merkle.grow(self._frontier, self._applied, merkle.leaf_hash(entry.leaf))
-                self._applied += 1
+        """All of these, or none of them: what cannot be kept now (memory) is tried again by the next call."""
+        frontier = list(self._frontier)
+        try:
+            with self._lock, self._database:
+                for at, entry in enumerate(entries, self._applied):
+                    if not projection.apply(self._database, entry.index, entry.kind, entry.payload):
+                        metrics.DESK_ENTRIES_IGNORED.inc()
+                        _LOG.warning("an entry has not the shape of its kind", index=entry.index, kind=entry.kind)
+                    merkle.grow(frontier, at, merkle.leaf_hash(entry.leaf))
+        except sqlite3.OperationalError:
+            raise AuditUnavailableError from None
+        self._applied, self._frontier = self._applied + len(entries), frontier
 
     def dump(self) -> list[str]:
         """All tables as text, to compare two projections."""

@@ -1,5 +1,6 @@
 """Entries to tables: what a broken-into service could write into the ledger without keys changes nothing."""
 
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -211,3 +212,26 @@ def test_an_entry_replaced_in_its_place_is_noticed(book: Book) -> None:
     other.append("REFUSED", "persons/li", reason="y", method="m")
     with pytest.raises(AuditUnavailableError):
         book.state.catch_up(other)
+
+
+def test_what_cannot_be_kept_now_is_taken_over_later(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, or none."""
+    real, calls = projection.apply, list[int]()
+
+    def apply(database: Any, index: int, kind: str, payload: Any) -> bool:
+        calls.append(index)
+        if len(calls) == 3:
+            raise sqlite3.OperationalError("out of memory")
+        return real(database, index, kind, payload)
+
+    for number in range(3):
+        book.ledger.append("REFUSED", "persons/li", token_id=f"t-{number}", reason="x", method="m")
+    with monkeypatch.context() as broken:
+        broken.setattr(projection, "apply", apply)
+        with pytest.raises(AuditUnavailableError):
+            book.catch_up()
+        assert book.state.applied_index == 1
+        book.catch_up()
+    assert calls == [1, 2, 3, 1, 2, 3]
+    with pytest.raises(DeskError):
+        book.state.use_token("persons/li", "t-2", 0, 0)
