@@ -1,4 +1,5 @@
-"""Do the signatures hold? Asked when one is given, and again by the executor before every single read.
+"""Do the signatures hold? Asked when one is given, by the executor before every single read, before every page, and
+every second of a stream.
 
 A signature counts when, now,
 1. its signer is enrolled, with the key that verifies it, and has a signing role;
@@ -53,12 +54,20 @@ def status_of(state: State, one: Authorization, now: int) -> str:
 
 
 def verify(state: State, one: Authorization, now: int) -> None:
-    """The executor's check. AUTHORIZATION_*, APPROVAL_INVALID, POLICY_FORBIDS."""
+    """The executor's check: it stands, and now lies in its timespan. AUTHORIZATION_*, APPROVAL_INVALID, POLICY_FORBIDS.
+
+    What was found in that time can be read as long as it stands, until its segments expire.
+    """
+    stands(state, one, now)
+    policy.in_force(one.document, now)
+
+
+def stands(state: State, one: Authorization, now: int) -> None:
+    """All but the timespan."""
     if one.status == "CANCELLED":
         raise DeskError("AUTHORIZATION_REVOKED")
     if one.status != "APPROVED":
         raise DeskError("AUTHORIZATION_NOT_APPROVED")
-    policy.in_force(one.document, now)
     agency = state.member(one.agency)
     if agency is None or agency.state != "ACTIVE" or agency.document is None:
         raise DeskError("AUTHORIZATION_REVOKED")

@@ -59,6 +59,7 @@ CREATE TABLE segment (
     record_count INTEGER NOT NULL, root TEXT NOT NULL, ledger_index INTEGER NOT NULL,
     PRIMARY KEY (lookup, segment_number)
 ) STRICT;
+CREATE TABLE service (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), instance TEXT NOT NULL) STRICT;
 CREATE TABLE token (actor TEXT NOT NULL, token_id TEXT NOT NULL, time INTEGER NOT NULL,
     PRIMARY KEY (actor, token_id)) STRICT;
 CREATE INDEX token_time ON token (time);
@@ -298,6 +299,12 @@ def _cancelled(database: sqlite3.Connection, _index: int, payload: Payload) -> N
     )
 
 
+def _service_started(database: sqlite3.Connection, _index: int, payload: Payload) -> None:
+    """The newest query service of this ledger is the one that answers; entries of old versions name no instance."""
+    if payload["service"] == "query":
+        database.execute("INSERT OR REPLACE INTO service VALUES (1, ?)", (str(payload.get("instance", "")),))
+
+
 def _token(database: sqlite3.Connection, payload: Payload) -> None:
     time = microseconds_of(payload["time"])
     database.execute("INSERT OR IGNORE INTO token VALUES (?, ?, ?)", (payload["actor"], payload["token_id"], time))
@@ -334,4 +341,5 @@ _APPLY: Final[dict[str, Callable[[sqlite3.Connection, int, Payload], None]]] = {
     "LOOKUP_SEGMENT": _segment,
     "LOOKUP_OUTCOME": _outcome,
     "LOOKUP_CANCELLED": _cancelled,
+    "SERVICE_STARTED": _service_started,
 }

@@ -156,4 +156,5 @@ SHAPES: Final[dict[str, Shape]] = {
         "truncated": bool, ...: ...,
     },
     "LOOKUP_CANCELLED": {"lookup": str, ...: ...},
+    "SERVICE_STARTED": {"service": str, ...: ...},
 }  # fmt: skip

@@ -137,6 +137,7 @@ class State:
         self._lock = threading.RLock()  # of the tables
         self._catching = threading.Lock()  # one catches up at a time
         self._used: dict[tuple[str, str], int] = {}
+        self.ledgers = 1  # how many were read: another one after each that was found to be exchanged
         self._whole = False
         self._applied = 0
         self._frontier: list[bytes] = []  # complete subtrees over the applied leaves, largest first
@@ -151,6 +152,12 @@ class State:
     def applied_index(self) -> int:
         """How many entries are applied."""
         return self._applied
+
+    @property
+    def service(self) -> str:
+        """The instance of the query service that has started last, anywhere on this ledger; empty for none."""
+        rows = self._rows("SELECT instance FROM service")
+        return str(rows[0][0]) if rows else ""
 
     def catch_up(self, ledger: Readable) -> None:
         """1 and 2: apply all that is committed. The ledger's errors pass, and what was applied stays.
@@ -178,6 +185,7 @@ class State:
     def _forget(self) -> None:
         """3: as at the start."""
         with self._lock:
+            self.ledgers += 1
             self._whole, self._applied, self._frontier = False, 0, []
             self._database.close()
             self._database = _tables()
@@ -267,6 +275,10 @@ class State:
             limit,
         )
         return [(index, one) for index, name in rows if (one := self.authorization(name)) is not None]
+
+    def authorization_names(self) -> list[str]:
+        """All of them."""
+        return [row[0] for row in self._rows("SELECT name FROM authorization")]
 
     def lookup(self, name: str) -> Lookup | None:
         """One lookup; validations are none."""

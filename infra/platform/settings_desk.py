@@ -71,6 +71,9 @@ class Server(Section):
     )
     workers: int = Field(32, ge=2, le=1024, description="Threads that answer calls; an open stream holds one.")
     calls_max: int = Field(64, ge=2, le=4096, description="Calls at once; more are refused as RESOURCE_EXHAUSTED.")
+    calls_running_max: int = Field(
+        8, ge=1, le=1024, description="Calls of one agency at once, streams apart: none takes all workers."
+    )
     streams_max: int = Field(16, ge=1, le=1024, description="Open streams of one agency at once.")
     calls_per_second_max: float = Field(50, gt=0, le=10_000, description="Calls of one agency, on average ...")
     calls_burst_max: int = Field(100, ge=1, le=10_000, description="... and so many at once after a pause.")

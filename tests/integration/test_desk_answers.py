@@ -209,7 +209,7 @@ def test_a_rebuilt_projection_is_the_same(place: Place) -> None:
             cancel(officer, ask(officer, one).name)
             reason(lambda: ask(officer, one, selector=kit.selector("SENDER", "eve@example.org")))
             kit.enter(officer, kit.instrument())
-        revoke_person(desk, "persons/wang")
+        revoke_person(desk, "persons/li")
     whole, by_one = State(), State()
     whole.catch_up(place.ledger)
     entries = list(place.ledger.entries)
@@ -246,7 +246,7 @@ def test_intent_without_an_outcome_is_closed_at_the_next_start(place: Place) -> 
         del place.ledger.entries[index]
     place.ledger.entries[lookup.intent_ledger_index + 1 :] = []
     with place.running() as desk, desk.client(OFFICER) as officer:
-        until(lambda: "SERVICE_STARTED" in place.kinds()[-1], 10)
+        until(lambda: place.kinds()[-2:] == ["SERVICE_STARTED", "LOOKUP_OUTCOME"], 10)
         found = officer.call(officer.lookups.GetLookup, lookup_pb2.GetLookupRequest(name=lookup.name)).lookup
         assert (found.state, found.status_reason) == (lookup_pb2.Lookup.STATE_ERROR, "ABORTED")
         assert kit.fetched(officer, one.name).hits_used == 0
