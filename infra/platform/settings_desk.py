@@ -64,7 +64,7 @@ class Server(Section):
         description="SPIFFE trust domain of client certificates, spiffe://<trust_domain>/agency/...",
     )
     state_dir: Path = Field(
-        Path("/var/lib/liucun/query"), description="Folder of the projection of the ledger, segments and documents."
+        Path("/var/lib/liucun/query"), description="Folder of segments and documents, each with its key."
     )
     segment_days: int = Field(
         30, ge=1, le=366, description="Days after which the records of a lookup can no longer be read."
