@@ -34,6 +34,8 @@ def page(desk: Desk, call: Call, request: lookup_pb2.ListRecordsRequest) -> look
     behind = desk.pages.position(request.page_token, "records", lookup.name, size)
     bytes_max = desk.settings.server.message_bytes_max // 2
     parts = _bounded(islice(_parts(desk, lookup, behind), size), bytes_max)
+    if not parts and behind < _records(lookup):
+        raise DeskError("FAULT")  # else the same token would be given without end
     _say(desk, call, lookup, "PAGE", behind, len(parts))
     reached("desk.page")
     last = behind + len(parts)

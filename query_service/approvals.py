@@ -10,22 +10,11 @@ A signature counts when, now,
 
 from typing import Any
 
-from infra.proof import requests, statements
+from infra.proof import statements
 from query_service import policy
 from query_service.errors import DeskError
+from query_service.projection import expected_approval
 from query_service.state import Authorization, State
-
-
-def expected_statement(one: Authorization, approver: str, time: str) -> dict[str, str]:
-    """What must have been signed, from the document itself."""
-    return requests.approval_statement(
-        authorization=one.name,
-        request_hash=requests.authorization_hash(one.document),
-        instrument_sha256=one.document["document"]["sha256"],
-        policy_version=one.document["policy_version"],
-        approver=approver,
-        time=time,
-    )
 
 
 def holds(state: State, one: Authorization, approver: str, statement: dict[str, Any], signature: bytes) -> bool:
@@ -34,7 +23,7 @@ def holds(state: State, one: Authorization, approver: str, statement: dict[str, 
     return (
         signer is not None
         and bool(signer.roles & policy.SIGNING_ROLES)
-        and statement == expected_statement(one, approver, str(statement.get("time", "")))
+        and statement == expected_approval(one.document, approver, str(statement.get("time", "")))
         and statements.verify(signer.public_key, statement, signature)
     )
 

@@ -58,7 +58,7 @@ class Service:
         """Nothing is answered yet. SettingsError: no certificate, or another's folder. `store`: for measurements."""
         server, folder = settings.server, settings.server.state_dir
         self._lock = Lock(folder)
-        state = State(folder)
+        state = State()
         audit = Audit(ledger, state)
         store, pages = store or Store(settings, clock), Pages(page_key(folder))
         desk = Desk(settings, clock, audit, state, store, Segments(folder), Vault(folder / "documents"), pages)

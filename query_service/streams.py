@@ -15,7 +15,7 @@ from infra.platform import metrics
 from infra.platform.clock import Clock
 from query_service import approvals, policy
 from query_service.authorities import Authorities
-from query_service.errors import DeskError
+from query_service.errors import AuditUnavailableError, DeskError
 from query_service.interceptors._wrap import Call
 from query_service.state import State
 
@@ -71,8 +71,13 @@ class Streams:
         for stream in streams:
             if stream.refusal is not None:
                 stream.call.context.cancel()
-            elif (reason := self._refusal(stream)) is not None:
-                stream.refusal = DeskError(reason)
+            else:
+                try:
+                    reason = self._refusal(stream)
+                except AuditUnavailableError as error:  # it is not known who was revoked
+                    reason = error.reason
+                if reason is not None:
+                    stream.refusal = DeskError(reason)
 
     def _refusal(self, stream: Stream) -> str | None:
         caller = stream.call.caller

@@ -50,6 +50,8 @@ class Vault:
             data = (folder / name).read_bytes()
         except OSError:
             raise DeskError("LOOKUP_EXPIRED") from None
+        if not data.startswith(MAGIC):
+            raise DeskError("FAULT")
         nonce, sealed = data[len(MAGIC) :][:_NONCE_BYTES], data[len(MAGIC) + _NONCE_BYTES :]
         try:
             return AESGCM(key).decrypt(nonce, sealed, what)

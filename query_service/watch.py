@@ -1,5 +1,6 @@
 """What happens every second beside the calls: revocations, streams, open intents, counted refusals, ends, health."""
 
+import contextlib
 import importlib.metadata
 import threading
 import time
@@ -51,9 +52,10 @@ class Watch:
         self._streams.look()
         self._say(ledger and self._probe.good())
         now = time.monotonic()
-        if now >= self._ends_due:
+        if ledger and now >= self._ends_due:
             self._ends_due = now + ENDS_SECONDS
-            self._end_segments()
+            with contextlib.suppress(AuditUnavailableError):  # which have ended, only the ledger says
+                self._end_segments()
 
     def close(self) -> None:
         """At the end: what was counted is told, and the files are closed."""
@@ -71,8 +73,9 @@ class Watch:
                 )
             if not self._opened:
                 sweep(self._desk)
-                self._desk.audit.claim(ACTOR, importlib.metadata.version("liucun"))
                 self._opened = True
+            if not self._desk.audit.claimed:
+                self._desk.audit.claim(ACTOR, importlib.metadata.version("liucun"))
             close_open(self._desk)
             self._refusals.summary()
         except AuditUnavailableError:

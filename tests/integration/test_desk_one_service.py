@@ -1,4 +1,4 @@
-"""One service for one folder and for one ledger, and nobody who locks its projection ends it."""
+"""One service for one folder and for one ledger; what cannot be kept now ends nobody."""
 
 import sqlite3
 import threading
@@ -14,7 +14,7 @@ from query_service.audit import Audit
 from query_service.client import Client
 from query_service.errors import AuditUnavailableError
 from query_service.server import Service
-from query_service.state import FILE_NAME, State
+from query_service.state import State
 from tests import desk as kit
 from tests.desk import OFFICER, RunningDesk
 from tests.pipeline import until
@@ -85,7 +85,7 @@ def test_first_service_on_a_ledger_ends_when_a_second_one_starts(place: Place) -
 
 
 def test_nothing_is_appended_without_the_claim(place: Place) -> None:
-    audit = Audit(place.ledger, State(place.folder))
+    audit = Audit(place.ledger, State())
     for work in (audit.catch_up, lambda: audit.append("REFUSALS_SUMMARY", "services/query", counts=[])):
         with pytest.raises(AuditUnavailableError):
             work()
@@ -94,31 +94,24 @@ def test_nothing_is_appended_without_the_claim(place: Place) -> None:
     audit.catch_up()
 
 
-def test_nobody_else_can_lock_the_projection(place: Place, desk: RunningDesk, officer: Client) -> None:
-    other = sqlite3.connect(place.folder / "query" / FILE_NAME, timeout=0.1, isolation_level=None)
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
-        other.execute("BEGIN IMMEDIATE")
-    other.close()
-    assert ask(officer, kit.approved(desk)).record_count == 25
-
-
-def test_projection_that_somebody_holds_at_the_start(tmp_path: Path) -> None:
-    State(tmp_path).close()
-    other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(SettingsError, match="cannot be opened"):
-        State(tmp_path)
-    other.close()
+def test_a_ledger_of_before_the_claim_is_claimed_anew(place: Place, desk: RunningDesk) -> None:
+    """Restored from a backup: the service goes on with it, and does not take itself for another one's predecessor."""
+    with place.ledger._lock:
+        place.ledger.entries = place.ledger.entries[:1]
+    until(lambda: place.kinds()[-1] == "SERVICE_STARTED", 10)
+    place.world.enrol(desk, place.world.agency())
+    with desk.client(OFFICER) as officer:
+        assert ask(officer, kit.approved(desk)).record_count == 25
 
 
 def test_projection_that_cannot_be_written_now(
     place: Place, desk: RunningDesk, officer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a full disk: nothing is answered until it can be written again, and the service lives."""
+    """No memory: nothing is answered until it can be written again, and the service lives."""
     one = kit.approved(desk)
 
     def full(*_arguments: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
+        raise sqlite3.OperationalError("out of memory")
 
     with monkeypatch.context() as broken:
         broken.setattr(projection, "apply", full)
