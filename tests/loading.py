@@ -4,7 +4,9 @@ import json
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
+import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -15,6 +17,11 @@ from schemas import topics
 from tests.pipeline import Program, envelope, exactly_once, publish, rows, run, until
 
 NOW = SystemClock().now()
+
+
+def long(value: Any) -> Any:
+    """A parameter for `make test-long` only: another one of its kind stands in `make test`."""
+    return pytest.param(value, marks=pytest.mark.long)
 
 
 def put(settings: Settings, first: int, number: int, *, days: int = 1, key: str = "test") -> None:

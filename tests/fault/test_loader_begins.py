@@ -18,7 +18,7 @@ from infra.platform.clickhouse import connect
 from infra.platform.clock import DAY, HOUR, day_of
 from infra.platform.settings import Legal, Settings
 from schemas import topics
-from tests.loading import NOW, Profile, as_migrator, booked, forget_group, put, settled
+from tests.loading import NOW, Profile, as_migrator, booked, forget_group, long, put, settled
 from tests.pipeline import Program, count, envelope, publish, rows, run, until, write_settings
 
 
@@ -71,7 +71,7 @@ def _make_topic_anew(settings: Settings) -> None:
     migrate_topics(settings, execute=True)
 
 
-@pytest.mark.parametrize("offset", [0, 30, 100, 175])
+@pytest.mark.parametrize("offset", [long(0), 30, long(100), 175])
 def test_case_19_offsets_are_reset_on_purpose(fresh: Settings, file: Path, offset: int) -> None:
     """Backwards nothing comes twice; forwards nothing is passed over: the book is the truth."""
     put(fresh, 0, 100)
@@ -116,7 +116,7 @@ def test_case_22_the_state_is_lost(fresh: Settings, file: Path) -> None:
     settled(fresh, file, total)
 
 
-@pytest.mark.parametrize("in_hand", [False, True], ids=["at rest", "with an intent"])
+@pytest.mark.parametrize("in_hand", [long(False), True], ids=["at rest", "with an intent"])
 def test_case_24_the_store_is_restored_from_a_backup(
     stack: LocalStack,
     fresh: Settings,

@@ -21,7 +21,7 @@ from infra.local.stack import LocalStack
 from infra.platform.clock import HOUR, SystemClock, day_of
 from infra.platform.settings import Legal, Settings
 from schemas import avro, topics
-from tests.loading import NOW, Profile, as_migrator, booked, put, settled, stopped
+from tests.loading import NOW, Profile, as_migrator, booked, long, put, settled, stopped
 from tests.pipeline import Program, count, envelope, until, write_settings
 from tests.proxy import Mischief, Proxy
 
@@ -96,7 +96,7 @@ def test_case_07_rebalance_inside_an_insert(fresh: Settings, proxy: Proxy, behin
     settled(fresh, file, 2400, second)
 
 
-@pytest.mark.parametrize("step", ["intent", "spliced", "inserted", "batch_row"])
+@pytest.mark.parametrize("step", [long("intent"), "spliced", "inserted", long("batch_row")])
 def test_case_08_a_zombie_wakes_after_the_hand_over(fresh: Settings, file: Path, step: str) -> None:
     """Held until another loader has its partitions and has loaded; then it goes on, and may not write."""
     put(fresh, 0, 300, days=10)
@@ -185,7 +185,7 @@ def test_case_12_a_body_cut_inside_its_block(fresh: Settings, proxy: Proxy, behi
     """Also right behind its head and one byte before its end."""
     put(fresh, 0, 1000, days=5)
     for cut in (0, 1, 50_000, 200_000):
-        proxy.mischief = Mischief(cut_body_at=cut)
+        proxy.mischief = Mischief(cut_body_at=cut, times=100)  # each try, until the loader is killed
         loader = Program(behind, "consumer", "run")
         assert proxy.mischief.reached.wait(60)
         time.sleep(1)
