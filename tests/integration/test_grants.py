@@ -88,8 +88,15 @@ def test_reader_reads_and_does_nothing_else(accounts: dict[str, Client]) -> None
         assert refusal(reader, statement) in (DENIED, READONLY), statement
 
 
-def test_reader_cannot_hide_from_the_query_log(accounts: dict[str, Client]) -> None:
-    assert refusal(accounts["reader"], "SELECT 1 SETTINGS log_queries = 0") == 452
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "log_queries = 0", "log_queries_probability = 0", "log_queries_min_type = 'EXCEPTION_WHILE_PROCESSING'",
+        "log_queries_min_query_duration_ms = 100000", "log_queries_cut_to_length = 0", "log_query_settings = 0",
+    ],
+)  # fmt: skip
+def test_reader_cannot_hide_from_the_query_log(accounts: dict[str, Client], setting: str) -> None:
+    assert refusal(accounts["reader"], f"SELECT 1 SETTINGS {setting}") == 452
 
 
 def test_reader_kills_its_own_query_by_id(settings: Settings, accounts: dict[str, Client]) -> None:
