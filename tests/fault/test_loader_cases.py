@@ -191,6 +191,7 @@ def test_case_12_a_body_cut_inside_its_block(fresh: Settings, proxy: Proxy, behi
         assert proxy.mischief.reached.wait(60)
         time.sleep(1)
         loader.kill()
+    proxy.mischief = None
     settled(fresh, behind, 1000)
 
 
