@@ -20,7 +20,7 @@ from producers.coverage import Closed, CoverageBook
 from producers.follow import Chunk
 from producers.logfile import FileIdentity
 from producers.outbox import Frame, FrameKind, Identity
-from schemas import avro
+from schemas import envelope_avro
 from schemas.envelope import Envelope
 
 # A file is remembered so that a later backfill skips what was read; older entries are let go, oldest first.
@@ -191,7 +191,7 @@ class Capture:
             record["agent_sequence"] = self.next_sequence
             self.next_sequence += 1
             self.last_record_id = record["record_id"]
-            framed.append(avro.encode(avro.ENVELOPE_V1, record))
+            framed.append(envelope_avro.encode(record))
         self._count_lines()
         return Frame(
             kind=kind,
