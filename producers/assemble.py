@@ -15,6 +15,7 @@ from producers.limits import bounded_texts
 from producers.lines import LineReader, Tally
 from producers.messages import Messages
 from producers.rows import RowReader, is_tracking_log
+from producers.shortcuts import PostfixShortcuts
 from schemas.envelope import Envelope
 
 __all__ = ["Assembler", "Tally"]
@@ -34,6 +35,9 @@ class Assembler:
             for source in sources
         }
         self._joining = Joining(site, self._messages, self._readers, self.lost)
+        for reader in self._readers.values():
+            if isinstance(reader, LineReader) and reader.source.mta != "opensmtpd":  # its lines may get a tag put in
+                reader.shortcuts = PostfixShortcuts(self._messages, self._joining, reader)
 
     @property
     def open_transactions(self) -> int:
