@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.platform.settings import Site
-from producers import assemble, filtered, instances, text
+from producers import filtered, instances, joining, text
 from producers.assemble import Assembler
 from producers.limits import BYTES_MAX
 from schemas import avro
@@ -19,27 +19,27 @@ FORMAT = Path(__file__).resolve().parents[3] / "docs" / "spec" / "record-format.
 
 def test_sessions_without_ends_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A log from which someone filtered `disconnect from`: one process serves many clients, many processes some."""
-    monkeypatch.setattr(assemble, "SESSIONS_MAX", 5)
+    monkeypatch.setattr(joining, "SESSIONS_MAX", 5)
     assembler = Assembler(Site(), [SOURCE])
     name = "3F2A1C{:04X}".format
     for number in range(1000):
         assembler.read("mail", log(*message(sent("a@example.com"), queue_id=name(number))), 0, NOW, NOW)
-    assert max(map(len, assembler._sessions.values())) <= assemble.SESSION_MESSAGES_MAX
+    assert max(map(len, assembler._joining._sessions.values())) <= joining.SESSION_MESSAGES_MAX
     for pid in range(20):
         line = log(f"smtpd: {name(pid)}: client=c[192.0.2.1]").replace(b"[100]", b"[%d]" % (500 + pid))
         assembler.read("mail", line, 0, NOW, NOW)
-    assert len(assembler._sessions) <= 5
+    assert len(assembler._joining._sessions) <= 5
 
 
 def test_notes_of_sessions_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assemble, "SESSIONS_MAX", 5)
+    monkeypatch.setattr(joining, "SESSIONS_MAX", 5)
     assembler = Assembler(Site(), [SOURCE])
     tail = "; from=<s@example.net> to=<a@example.com> proto=ESMTP helo=<h>"
     for number in range(200):
         line = f"smtpd: NOQUEUE: hold: RCPT from c[192.0.2.1]: <a@example.com>: triggers HOLD action{tail}"
         assembler.read("mail", log(line).replace(b"[100]", b"[%d]" % (number % 20)), 0, NOW, NOW)
-    assert len(assembler._noted) <= 5
-    assert max(map(len, assembler._noted.values())) <= assemble.NOTES_MAX
+    assert len(assembler._joining._noted) <= 5
+    assert max(map(len, assembler._joining._noted.values())) <= joining.NOTES_MAX
 
 
 def test_names_of_instances_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
