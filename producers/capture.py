@@ -146,9 +146,8 @@ class Capture:
         return self._frame("FINISH", observed_time, self.assembler.finish())
 
     def state(self) -> dict[str, Any]:
-        """Everything as plain JSON values, for a snapshot."""
+        """Everything but the joining state (`assembler.snapshot`) as plain JSON values, for a snapshot."""
         return {
-            "assembler": self.assembler.snapshot().decode(),
             "book": self.book.state(),
             "positions": {name: _position_out(position) for name, position in self.positions.items()},
             "files_read": [
@@ -160,9 +159,9 @@ class Capture:
             "last_record_id": self.last_record_id.hex(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over a `state` of this agent."""
-        self.assembler = Assembler.restore(state["assembler"].encode(), self.site, self.configured)
+    def restore(self, state: dict[str, Any], joining: bytes) -> None:
+        """Take over a `state` of this agent, and the snapshot of its joining state."""
+        self.assembler = Assembler.restore(joining, self.site, self.configured)
         self.book.restore(state["book"])
         for name, values in state["positions"].items():
             self.positions[name] = _position_in(values)
