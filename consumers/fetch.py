@@ -89,8 +89,8 @@ class Fetcher:
         self._admin = AdminClient(client_config(settings.kafka, "liucun-loader"), logger=LIBRARY_LOG)
         config = consumer_config(settings.kafka, "liucun-loader", settings.loader.group_id) | {
             "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": 15_000,
-            "heartbeat.interval.ms": 3_000,
+            "session.timeout.ms": settings.loader.session_timeout_seconds * 1000,
+            "heartbeat.interval.ms": settings.loader.session_timeout_seconds * 200,
             "max.poll.interval.ms": MAX_POLL_INTERVAL_SECONDS * 1000,
         }
         self._consumer = Consumer(config, logger=LIBRARY_LOG)

@@ -1,7 +1,7 @@
 """Records of a lookup, as pages and as a stream. Both read segments only, and say so in the ledger before they answer.
 
 1. The lookup is the caller's agency's; another's looks like none.
-2. The caller may ask under its authorization, which is not revoked.
+2. The caller may ask under its authorization, which stands as for asking; only its timespan may be over (approvals).
 3. It is disclosed, not cancelled, and its segments are still kept.
 4. The token or cursor is one for this lookup and these arguments.
 5. RECORDS_READ is committed. Only then the first byte leaves.
@@ -16,7 +16,7 @@ from liucun.lookup.v1 import lookup_pb2
 from infra.platform.clock import DAY
 from infra.platform.steps import reached
 from infra.platform.times import microseconds_of
-from query_service import names, policy
+from query_service import approvals, names, policy
 from query_service.desk import Desk
 from query_service.errors import DeskError
 from query_service.interceptors._wrap import Call
@@ -34,6 +34,8 @@ def page(desk: Desk, call: Call, request: lookup_pb2.ListRecordsRequest) -> look
     behind = desk.pages.position(request.page_token, "records", lookup.name, size)
     bytes_max = desk.settings.server.message_bytes_max // 2
     parts = _bounded(islice(_parts(desk, lookup, behind), size), bytes_max)
+    if not parts and behind < _records(lookup):
+        raise DeskError("FAULT")  # else the same token would be given without end
     _say(desk, call, lookup, "PAGE", behind, len(parts))
     reached("desk.page")
     last = behind + len(parts)
@@ -82,8 +84,7 @@ def _readable(desk: Desk, call: Call, name: str) -> Lookup:
     call.facts["lookup"] = name
     authorization = desk.authorization(lookup.authorization)
     policy.may_ask(call.caller, authorization.document)
-    if authorization.status != "APPROVED":
-        raise DeskError("AUTHORIZATION_REVOKED")
+    approvals.stands(desk.state, authorization, desk.clock.now())
     if lookup.state == "CANCELLED":
         raise DeskError("LOOKUP_CANCELLED")
     if lookup.state != "DISCLOSED":

@@ -1,4 +1,5 @@
-"""Do the signatures hold? Asked when one is given, and again by the executor before every single read.
+"""Do the signatures hold? Asked when one is given, by the executor before every single read, before every page, and
+every second of a stream.
 
 A signature counts when, now,
 1. its signer is enrolled, with the key that verifies it, and has a signing role;
@@ -9,22 +10,11 @@ A signature counts when, now,
 
 from typing import Any
 
-from infra.proof import requests, statements
+from infra.proof import statements
 from query_service import policy
 from query_service.errors import DeskError
+from query_service.projection import expected_approval
 from query_service.state import Authorization, State
-
-
-def expected_statement(one: Authorization, approver: str, time: str) -> dict[str, str]:
-    """What must have been signed, from the document itself."""
-    return requests.approval_statement(
-        authorization=one.name,
-        request_hash=requests.authorization_hash(one.document),
-        instrument_sha256=one.document["document"]["sha256"],
-        policy_version=one.document["policy_version"],
-        approver=approver,
-        time=time,
-    )
 
 
 def holds(state: State, one: Authorization, approver: str, statement: dict[str, Any], signature: bytes) -> bool:
@@ -33,7 +23,7 @@ def holds(state: State, one: Authorization, approver: str, statement: dict[str, 
     return (
         signer is not None
         and bool(signer.roles & policy.SIGNING_ROLES)
-        and statement == expected_statement(one, approver, str(statement.get("time", "")))
+        and statement == expected_approval(one.document, approver, str(statement.get("time", "")))
         and statements.verify(signer.public_key, statement, signature)
     )
 
@@ -64,12 +54,20 @@ def status_of(state: State, one: Authorization, now: int) -> str:
 
 
 def verify(state: State, one: Authorization, now: int) -> None:
-    """The executor's check. AUTHORIZATION_*, APPROVAL_INVALID, POLICY_FORBIDS."""
+    """The executor's check: it stands, and now lies in its timespan. AUTHORIZATION_*, APPROVAL_INVALID, POLICY_FORBIDS.
+
+    What was found in that time can be read as long as it stands, until its segments expire.
+    """
+    stands(state, one, now)
+    policy.in_force(one.document, now)
+
+
+def stands(state: State, one: Authorization, now: int) -> None:
+    """All but the timespan."""
     if one.status == "CANCELLED":
         raise DeskError("AUTHORIZATION_REVOKED")
     if one.status != "APPROVED":
         raise DeskError("AUTHORIZATION_NOT_APPROVED")
-    policy.in_force(one.document, now)
     agency = state.member(one.agency)
     if agency is None or agency.state != "ACTIVE" or agency.document is None:
         raise DeskError("AUTHORIZATION_REVOKED")

@@ -1,7 +1,7 @@
 """AuthorizationService: an instrument entered, read, signed by two, rejected, revoked. Each act is an entry first."""
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 from liucun.authorization.v1 import authorization_pb2 as pb
 from liucun.authorization.v1 import authorization_pb2_grpc
@@ -55,21 +55,32 @@ class AuthorizationService(authorization_pb2_grpc.AuthorizationServiceServicer):
             if known is not None:
                 if known.fingerprint != fingerprint:
                     raise DeskError("REQUEST_ID_REUSED")
+                if body and not desk.documents.has(_group(known.name)):
+                    _keep(desk, known.name, body)  # the entry was committed, and its answer lost
+                    desk.documents.settle(_group(known.name))
                 return pb.CreateAuthorizationResponse(authorization=self._message(known))
             policy.judge_authorization(document, known_agency.document["agency_class"], desk.clock.now())
-            if body:
-                desk.documents.write(_group(name), "document", body, name.encode())
-            desk.audit.append(
-                "AUTHORIZATION_ENTERED",
-                call.caller.actor,
-                document=document,
-                request_hash=requests.authorization_hash(document),
-                request_id=identifier,
-                fingerprint=fingerprint,
-                document_kept=bool(body),
-                token_id=call.caller.token_id,
-            )
+            members = {
+                "document": document,
+                "request_hash": requests.authorization_hash(document),
+                "request_id": identifier,
+                "fingerprint": fingerprint,
+                "document_kept": bool(body),
+            }
+            self._enter(call, name, body, members)
         return pb.CreateAuthorizationResponse(authorization=self._message(desk.authorization(name)))
+
+    def _enter(self, call: Call, name: str, body: bytes, members: dict[str, Any]) -> None:
+        """The document before the entry that says it is kept; without the entry it does not stay."""
+        desk = self._desk
+        try:
+            if body:
+                _keep(desk, name, body)
+            desk.audit.append("AUTHORIZATION_ENTERED", call.caller.actor, token_id=call.caller.token_id, **members)
+        except Exception:
+            desk.documents.destroy(_group(name))
+            raise
+        desk.documents.settle(_group(name))
 
     def GetAuthorization(self, request: pb.GetAuthorizationRequest, call: Call) -> pb.GetAuthorizationResponse:  # noqa: N802
         """As it stands."""
@@ -175,6 +186,21 @@ class AuthorizationService(authorization_pb2_grpc.AuthorizationServiceServicer):
     def _message(self, one: Authorization) -> pb.Authorization:
         status = approvals.status_of(self._desk.state, one, self._desk.clock.now())
         return documents.full_message(one, status)
+
+
+def sweep(desk: Desk) -> None:
+    """Documents that a kill has left without an entry. Before the first call: then none is on its way."""
+    pending = desk.documents.pending()
+    entered = {_group(name) for name in desk.state.authorization_names()} if pending else set()
+    for group in pending:
+        if group in entered:
+            desk.documents.settle(group)
+        else:
+            desk.documents.destroy(group)
+
+
+def _keep(desk: Desk, name: str, body: bytes) -> None:
+    desk.documents.write(_group(name), "document", body, name.encode(), pending=True)
 
 
 def _body(message: pb.Document) -> bytes:

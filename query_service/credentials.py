@@ -32,6 +32,16 @@ def options(server: Server) -> list[tuple[str, int]]:
     ]
 
 
+def files(server: Server) -> list[Path]:
+    """Certificate, key, authorities of clients. SettingsError when one is missing."""
+    named = {
+        "server.certificate_file": server.certificate_file,
+        "server.key_file": server.key_file,
+        "server.client_ca_file": server.client_ca_file,
+    }
+    return [_given(name, path) for name, path in named.items()]
+
+
 def listen(grpc_server: grpc.Server, server: Server) -> None:
     """Take the port. SettingsError when it cannot be had."""
     try:
@@ -44,12 +54,7 @@ def listen(grpc_server: grpc.Server, server: Server) -> None:
 
 def credentials(server: Server) -> grpc.ServerCredentials:
     """Credentials that follow their files. SettingsError when one is missing at the start."""
-    files = {
-        "server.certificate_file": server.certificate_file,
-        "server.key_file": server.key_file,
-        "server.client_ca_file": server.client_ca_file,
-    }
-    paths = [_given(name, path) for name, path in files.items()]
+    paths = files(server)
     last = [_stamp(paths)]
 
     def newer() -> grpc.ServerCertificateConfiguration | None:

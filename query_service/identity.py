@@ -1,6 +1,7 @@
 """Who is calling: a client certificate with exactly one SPIFFE URI, and a token of somebody registered under it.
 
-1. The TLS library has checked that our authority issued the certificate (without one, no call reaches Python).
+1. The TLS library has checked that our authority issued the certificate (without one, no call reaches Python), and it
+   is one of ours now (authorities.py).
 2. It is in force now: an open connection outlives its certificate, so this is asked at every call.
 3. It has exactly one URI, spiffe://<trust domain>/agency/<id> or .../person/<id>.
 4. The token names an officer of that agency, or that person, who is enrolled and not revoked.
@@ -35,6 +36,7 @@ class Peer:
     begin: int
     end: int
     thumbprint: str
+    chain: bytes = b""  # PEM: the certificate, and what came with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Caller:
     token_id: str
     token_end: int  # microseconds
     peer: Peer
+    public_key: bytes = b""  # that the token was signed with
 
     def has(self, role: str) -> bool:
         """Whether this is a provider person with that role."""
@@ -74,7 +77,7 @@ def peer_of(auth_context: Mapping[str, Sequence[bytes]], trust_domain: str, now:
     pem = auth_context.get("x509_pem_cert")
     if not pem:
         raise DeskError("CERTIFICATE_INVALID")
-    peer = _peer(bytes(pem[0]))
+    peer = _peer(bytes(pem[0]), b"".join(auth_context.get("x509_pem_cert_chain") or ()))
     if peer is None or peer.trust_domain != trust_domain or not peer.begin <= now < peer.end:
         raise DeskError("CERTIFICATE_INVALID")
     return peer
@@ -102,6 +105,7 @@ def caller_of(peer: Peer, authorization: str | None, registry: Registry, now: in
         token_id=claims.token_id,
         token_end=claims.end * 1_000_000,
         peer=peer,
+        public_key=known.public_key,
     )
 
 
@@ -121,7 +125,7 @@ def _spiffe(certificate: x509.Certificate) -> re.Match[str] | None:
 
 
 @lru_cache(maxsize=_CERTIFICATES_REMEMBERED_MAX)
-def _peer(pem: bytes) -> Peer | None:
+def _peer(pem: bytes, others: bytes) -> Peer | None:
     """What a certificate says; None when it does not have exactly one SPIFFE URI of ours."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
@@ -137,4 +141,5 @@ def _peer(pem: bytes) -> Peer | None:
         begin=from_datetime(certificate.not_valid_before_utc),
         end=from_datetime(certificate.not_valid_after_utc),
         thumbprint=tokens.thumbprint(certificate.public_bytes(Encoding.DER)),
+        chain=pem + b"\n" + others,
     )

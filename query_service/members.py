@@ -5,9 +5,11 @@ from typing import Any, Final
 
 from liucun.registry.v1 import registry_pb2 as pb
 
+from infra.proof import canonical
 from query_service import names, wire
 
-OFFICERS_MAX: Final = 100  # with names of bounded length they fit into an entry of the ledger
+OFFICERS_MAX: Final = 100
+DOCUMENT_BYTES_MAX: Final = 48_000  # an entry of the ledger holds 60,000
 TEXT_MAX: Final = 100
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -33,12 +35,15 @@ def agency_document(message: pb.Agency) -> dict[str, Any]:
     keys = {officer["public_key"] for officer in officers}
     if len(keys) < len(officers) or len({officer["name"] for officer in officers}) < len(officers):
         raise wire.invalid("agency.officers", "has a name or a key twice")
-    return {
+    document = {
         "name": message.name,
         "display_name": wire.text(message.display_name, "agency.display_name", TEXT_MAX),
         "agency_class": wire.name_of(pb.AgencyClass, message.agency_class, "AGENCY_CLASS_", "agency.agency_class"),
         "officers": sorted(officers, key=lambda officer: officer["name"]),
     }
+    if len(canonical.encode(document)) > DOCUMENT_BYTES_MAX:
+        raise wire.invalid("agency", f"is longer than {DOCUMENT_BYTES_MAX} bytes")
+    return document
 
 
 def person_document(message: pb.Person) -> dict[str, Any]:

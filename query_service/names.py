@@ -6,7 +6,7 @@ from typing import Final
 from query_service.errors import DeskError
 
 _ID: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_FORMS: Final = {
+FORMS: Final = {
     "agency": re.compile(rf"(agencies/{_ID})"),
     "officer": re.compile(rf"(agencies/{_ID})/officers/{_ID}"),
     "person": re.compile(rf"(persons/{_ID})"),
@@ -18,12 +18,12 @@ _ENTRY: Final = re.compile(r"auditEntries/(0|[1-9]\d{0,15})")
 
 def is_name(kind: str, name: str) -> bool:
     """Whether a text is the name of such a thing."""
-    return _FORMS[kind].fullmatch(name) is not None
+    return FORMS[kind].fullmatch(name) is not None
 
 
 def owner(kind: str, name: str) -> str:
     """The agency (or person) that a name belongs to; NOT_FOUND for what is no name of this kind."""
-    found = _FORMS[kind].fullmatch(name)
+    found = FORMS[kind].fullmatch(name)
     if found is None:
         raise DeskError("NOT_FOUND")
     return found[1]

@@ -1,8 +1,15 @@
 """Entries of the ledger -> tables. One function a kind, applied in leaf order; nothing else ever writes these tables.
 
-The same entries give the same tables, byte for byte: no clock, no randomness, no file is asked here. What a registry
-entry claims is checked again: a key counts only when two people's signatures lead to it from the genesis. An entry
-that does not hold changes nothing (a broken-into service can lie in entries, not in signatures).
+The same entries give the same tables, byte for byte: no clock, no randomness, no file is asked here. An entry changes
+something only when all of this holds (a broken-into service can lie in entries, not in signatures):
+
+1. It has the shape of its kind (shapes.py); whoever may append can write anything else, and must not stop this service.
+2. A key counts only when the signatures of two people lead to it from the genesis.
+3. A signature under an authorization is its signer's own, over that very document, and the first of that signer.
+4. Who rejects or revokes an authorization was somebody then: an enrolled person, or an officer of its agency.
+5. Names lie where they say: an authorization and a lookup in the agency that they name.
+6. What enters or approves a member was signed about when it was appended, and after all that was signed about this
+   member before: an old entry written again does not bring an old key back.
 """
 
 import json
@@ -10,18 +17,22 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from infra.platform.clock import HOUR
+from infra.platform.clock import DAY, HOUR
 from infra.platform.times import microseconds_of
 from infra.proof import canonical, requests, statements
+from query_service.shapes import SHAPES, SIGNATURE, fits, is_time
 
+# The service takes a statement that is at most a day old and 5 minutes ahead; the ledger's clock may differ a little.
+STATEMENT_AGE_MAX: Final = DAY + HOUR
+STATEMENT_AHEAD_MAX: Final = HOUR
 TOKEN_KEPT: Final = HOUR  # tokens live 5 minutes; an hour behind an entry none of its time can be valid
 Payload = dict[str, Any]
 
 TABLES: Final = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 CREATE TABLE member (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, document TEXT, pending TEXT,
-    entered_by TEXT NOT NULL, create_time TEXT NOT NULL, revoke_reason TEXT NOT NULL DEFAULT ''
+    entered_by TEXT NOT NULL, create_time TEXT NOT NULL, revoke_reason TEXT NOT NULL DEFAULT '',
+    statement_time TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE authorization (
     name TEXT PRIMARY KEY, agency TEXT NOT NULL, ledger_index INTEGER NOT NULL UNIQUE, request_id TEXT NOT NULL,
@@ -48,20 +59,27 @@ CREATE TABLE segment (
     record_count INTEGER NOT NULL, root TEXT NOT NULL, ledger_index INTEGER NOT NULL,
     PRIMARY KEY (lookup, segment_number)
 ) STRICT;
+CREATE TABLE service (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), instance TEXT NOT NULL) STRICT;
 CREATE TABLE token (actor TEXT NOT NULL, token_id TEXT NOT NULL, time INTEGER NOT NULL,
     PRIMARY KEY (actor, token_id)) STRICT;
+CREATE INDEX token_time ON token (time);
 """
-VERSION: Final = 1  # of these tables; another one makes the projection anew
 
 
-def apply(database: sqlite3.Connection, index: int, kind: str, payload: Payload | None) -> None:
-    """Take over one entry. Kinds of others, and erased entries, change nothing."""
+def apply(database: sqlite3.Connection, index: int, kind: str, payload: Payload | None) -> bool:
+    """Take over one entry; False when it has not the shape of its kind, and so changes nothing.
+
+    Kinds of others, and erased entries, change nothing either, and that is as it should be.
+    """
     if payload is None:
-        return
-    if kind in _APPLY:
-        _APPLY[kind](database, index, payload)
-    if "token_id" in payload:
+        return True
+    if isinstance(payload.get("token_id"), str):  # also of a refusal: it is used
         _token(database, payload)
+    if kind in _APPLY:
+        if not fits(SHAPES[kind], payload):  # 1
+            return False
+        _APPLY[kind](database, index, payload)
+    return True
 
 
 def member(database: sqlite3.Connection, name: str) -> tuple[str, Payload | None, Payload | None] | None:
@@ -74,26 +92,44 @@ def signed_statement(
     database: sqlite3.Connection, payload: Payload, action: str, subject: str, document_hash: str
 ) -> bool:
     """Whether the entry carries the actor's own signature, as an enrolled person, over this action."""
-    signer = member(database, payload["actor"])
-    if signer is None or signer[0] != "ACTIVE" or signer[1] is None or "public_key" not in signer[1]:
-        return False
-    statement = payload["statement"]
     expected = requests.registry_statement(
         action=action,
         subject=subject,
         document_hash=document_hash,
         person=payload["actor"],
-        time=str(statement.get("time", "")),
+        time=str(payload["statement"].get("time", "")),
     )
-    public_key = bytes.fromhex(signer[1]["public_key"])
+    return _signed(database, payload, expected)
+
+
+def expected_approval(document: Payload, approver: str, time: str) -> dict[str, str]:
+    """What must have been signed under an authorization, from the document itself."""
+    return requests.approval_statement(
+        authorization=document["name"],
+        request_hash=requests.authorization_hash(document),
+        instrument_sha256=document["document"]["sha256"],
+        policy_version=document["policy_version"],
+        approver=approver,
+        time=time,
+    )
+
+
+def _signed(database: sqlite3.Connection, payload: Payload, expected: dict[str, str]) -> bool:
+    """Whether the actor is an enrolled person whose key has signed just this statement."""
+    signer = member(database, payload["actor"])
+    if signer is None or signer[0] != "ACTIVE" or signer[1] is None or "public_key" not in signer[1]:
+        return False
+    statement, public_key = payload["statement"], bytes.fromhex(signer[1]["public_key"])
     return bool(statement == expected and statements.verify(public_key, statement, bytes.fromhex(payload["signature"])))
 
 
 def _genesis(database: sqlite3.Connection, _index: int, payload: Payload) -> None:
-    """The first people: each has signed the statement that names them all."""
+    """2: the first people; each has signed the statement that names them all."""
     persons, signatures = payload["statement"]["persons"], payload["signatures"]
+    if not all(fits(SIGNATURE, signatures.get(person["name"])) for person in persons):
+        return
     for person in persons:
-        signature = bytes.fromhex(signatures.get(person["name"], ""))
+        signature = bytes.fromhex(signatures[person["name"]])
         if not statements.verify(bytes.fromhex(person["public_key"]), payload["statement"], signature):
             return
     for person in persons:
@@ -114,11 +150,13 @@ def _entered(kind: str) -> Callable[[sqlite3.Connection, int, Payload], None]:
             return
         if not signed_statement(database, payload, "ENTER", name, requests.registry_hash(document)):
             return
+        if not _timely(database, payload, name):  # 6
+            return
         database.execute(
-            "INSERT INTO member (name, kind, state, pending, entered_by, create_time) "
-            "VALUES (?, ?, 'ENTERED', ?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET pending = excluded.pending, entered_by = excluded.entered_by",
-            (name, kind, _dumps(document), payload["actor"], payload["time"]),
+            "INSERT INTO member (name, kind, state, pending, entered_by, create_time, statement_time) "
+            "VALUES (?, ?, 'ENTERED', ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+            "pending = excluded.pending, entered_by = excluded.entered_by, statement_time = excluded.statement_time",
+            (name, kind, _dumps(document), payload["actor"], payload["time"], payload["statement"]["time"]),
         )
 
     return work
@@ -132,10 +170,23 @@ def _approved(database: sqlite3.Connection, _index: int, payload: Payload) -> No
     (entered_by,) = database.execute("SELECT entered_by FROM member WHERE name = ?", (name,)).fetchone()
     if payload["actor"] in (entered_by, name):
         return
-    if signed_statement(database, payload, "APPROVE", name, requests.registry_hash(known[2])):
+    if not signed_statement(database, payload, "APPROVE", name, requests.registry_hash(known[2])):
+        return
+    if _timely(database, payload, name):  # 6
         database.execute(
-            "UPDATE member SET document = pending, pending = NULL, state = 'ACTIVE' WHERE name = ?", (name,)
+            "UPDATE member SET document = pending, pending = NULL, state = 'ACTIVE', statement_time = ? WHERE name = ?",
+            (payload["statement"]["time"], name),
         )
+
+
+def _timely(database: sqlite3.Connection, payload: Payload, name: str) -> bool:
+    """6. Times have one form, so as texts they stand in their order."""
+    signed = payload["statement"]["time"]
+    if not is_time(signed):
+        return False
+    row = database.execute("SELECT statement_time FROM member WHERE name = ?", (name,)).fetchone()
+    age = microseconds_of(payload["time"]) - microseconds_of(signed)
+    return -STATEMENT_AHEAD_MAX <= age <= STATEMENT_AGE_MAX and (row is None or row[0] < signed)
 
 
 def _revoked(database: sqlite3.Connection, _index: int, payload: Payload) -> None:
@@ -146,12 +197,14 @@ def _revoked(database: sqlite3.Connection, _index: int, payload: Payload) -> Non
     document = known[1] or known[2] or {}
     if signed_statement(database, payload, "REVOKE", name, requests.registry_hash(document)):
         database.execute(
-            "UPDATE member SET state = 'REVOKED', revoke_reason = ? WHERE name = ?", (payload["reason"], name)
+            "UPDATE member SET state = 'REVOKED', revoke_reason = ? WHERE name = ?", (_reason(payload), name)
         )
 
 
 def _authorization_entered(database: sqlite3.Connection, index: int, payload: Payload) -> None:
     document = payload["document"]
+    if not document["name"].startswith(f"{document['agency']}/"):  # 5
+        return
     database.execute(
         "INSERT OR IGNORE INTO authorization (name, agency, ledger_index, request_id, requester, document, "
         "request_hash, fingerprint, status, create_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'AWAITING_APPROVAL', ?)",
@@ -161,34 +214,54 @@ def _authorization_entered(database: sqlite3.Connection, index: int, payload: Pa
 
 
 def _authorization_approved(database: sqlite3.Connection, index: int, payload: Payload) -> None:
-    """`enough` was decided by the service at that time; at execution the signatures are verified anew."""
-    name = payload["authorization"]
-    database.execute(
+    """3. `enough` was decided by the service at that time; at execution the signatures are verified anew."""
+    name, approver = payload["authorization"], payload["actor"]
+    row = database.execute("SELECT document FROM authorization WHERE name = ?", (name,)).fetchone()
+    time = str(payload["statement"].get("time", ""))
+    if row is None or not _signed(database, payload, expected_approval(json.loads(row[0]), approver, time)):
+        return
+    added = database.execute(
         "INSERT OR IGNORE INTO approval VALUES (?, ?, ?, ?, ?, ?)",
-        (name, payload["actor"], index, payload["time"], _dumps(payload["statement"]), payload["signature"]),
+        (name, approver, index, payload["time"], _dumps(payload["statement"]), payload["signature"]),
     )
-    status = "APPROVED" if payload["enough"] else "AWAITING_APPROVAL"
-    database.execute(
-        "UPDATE authorization SET status = ?, generation = generation + 1 "
-        "WHERE name = ? AND status = 'AWAITING_APPROVAL'",
-        (status, name),
-    )
+    if added.rowcount:
+        database.execute(
+            "UPDATE authorization SET status = ?, generation = generation + 1 "
+            "WHERE name = ? AND status = 'AWAITING_APPROVAL'",
+            ("APPROVED" if payload["enough"] else "AWAITING_APPROVAL", name),
+        )
 
 
 def _authorization_ended(status: str) -> Callable[[sqlite3.Connection, int, Payload], None]:
     def work(database: sqlite3.Connection, _index: int, payload: Payload) -> None:
+        name = payload["authorization"]
+        if not _is_somebody(database, payload["actor"], name.partition("/authorizations/")[0]):  # 4
+            return
         database.execute(
             "UPDATE authorization SET status = ?, invalid_reason = ?, termination_time = ?, "
             "generation = generation + 1 WHERE name = ? AND status IN ('AWAITING_APPROVAL', 'APPROVED')",
-            (status, payload["reason"], payload["time"], payload["authorization"]),
+            (status, _reason(payload), payload["time"], name),
         )
 
     return work
 
 
+def _is_somebody(database: sqlite3.Connection, actor: str, agency: str) -> bool:
+    """An enrolled person, or an officer of this agency in force."""
+    who, is_officer, _ = actor.partition("/officers/")
+    known = member(database, who)
+    if known is None or known[0] != "ACTIVE" or known[1] is None:
+        return False
+    if not is_officer:
+        return "public_key" in known[1]
+    return who == agency and any(one["name"] == actor for one in known[1].get("officers", ()))
+
+
 def _intent(database: sqlite3.Connection, index: int, payload: Payload) -> None:
     """All the hits that it may have count as used until its outcome says how many it had."""
     document = payload["lookup"]
+    if not all(document[name].startswith(f"{document['agency']}/") for name in ("name", "authorization")):  # 5
+        return
     database.execute(
         "INSERT OR IGNORE INTO lookup (name, agency, authorization, ledger_index, requester, request_id, fingerprint, "
         "document, validate_only, state, hits, create_time) "
@@ -226,10 +299,22 @@ def _cancelled(database: sqlite3.Connection, _index: int, payload: Payload) -> N
     )
 
 
+def _service_started(database: sqlite3.Connection, _index: int, payload: Payload) -> None:
+    """The newest query service of this ledger is the one that answers; entries of old versions name no instance."""
+    if payload["service"] == "query":
+        database.execute("INSERT OR REPLACE INTO service VALUES (1, ?)", (str(payload.get("instance", "")),))
+
+
 def _token(database: sqlite3.Connection, payload: Payload) -> None:
     time = microseconds_of(payload["time"])
     database.execute("INSERT OR IGNORE INTO token VALUES (?, ?, ?)", (payload["actor"], payload["token_id"], time))
     database.execute("DELETE FROM token WHERE time < ?", (time - TOKEN_KEPT,))
+
+
+def _reason(payload: Payload) -> str:
+    """Why something ended; an end without a reason is an end."""
+    found = payload.get("reason")
+    return found if isinstance(found, str) else ""
 
 
 def _dumps(value: Any) -> str:
@@ -256,4 +341,5 @@ _APPLY: Final[dict[str, Callable[[sqlite3.Connection, int, Payload], None]]] = {
     "LOOKUP_SEGMENT": _segment,
     "LOOKUP_OUTCOME": _outcome,
     "LOOKUP_CANCELLED": _cancelled,
+    "SERVICE_STARTED": _service_started,
 }

@@ -69,6 +69,8 @@ _ENTRIES: Final[tuple[Reason, ...]] = (
     Reason("STATE_CONFLICT", _CODES.FAILED_PRECONDITION, "It is not in a state for this.", "Get it and see its state."),
     Reason("OUTSIDE_RETENTION", _CODES.OUT_OF_RANGE, "Nothing of the window is kept any more.",
            "Metadata names the oldest moment that can be read."),
+    Reason("METHOD_UNKNOWN", _CODES.UNIMPLEMENTED, "There is no such method.",
+           "Use the interface of this version, schemas/proto."),
     # Too much.
     Reason("RATE_LIMITED", _CODES.RESOURCE_EXHAUSTED, "Too many calls.", "Wait a little and go on more slowly."),
     Reason("RESULT_TOO_LARGE", _CODES.RESOURCE_EXHAUSTED, "The question is too large for the store's limits.",

@@ -1,7 +1,7 @@
 """RegistryService: agencies and people, entered by one and approved by another, each by signature.
 
 The entry carries statement and signature, and the projection checks both again: a key counts only when a chain of
-signatures leads to it from the genesis.
+signatures leads to it from the genesis, each signed after the one before.
 """
 
 from typing import Any, Final
@@ -75,6 +75,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
                 if owners.get(one["public_key"], one["name"]) != one["name"]:
                     raise wire.invalid("public_key", "belongs to somebody else: one person has one key")
             members = self._signed(call, signed, "ENTER", name, requests.registry_hash(document))
+            _later(members, known)
             self._append(call, f"{_KINDS[kind]}_ENTERED", document=document, **members)
         return self._member(name)
 
@@ -87,6 +88,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
                 raise DeskError("APPROVER_NOT_INDEPENDENT")
             document_hash = requests.registry_hash(known.pending)
             members = self._signed(call, request.signed_statement, "APPROVE", known.name, document_hash)
+            _later(members, known)
             self._append(call, f"{_KINDS[kind]}_APPROVED", subject=known.name, **members)
         return self._member(request.name)
 
@@ -141,6 +143,12 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         found = self._desk.state.members(kind, behind, size + 1)
         more = len(found) > size
         return found[:size], self._desk.pages.token(behind + size, *arguments) if more else ""
+
+
+def _later(members: dict[str, Any], known: Member | None) -> None:
+    """APPROVAL_INVALID for a statement that is older than the last one about the same member: it could be a copy."""
+    if known is not None and members["statement"]["time"] <= known.statement_time:
+        raise DeskError("APPROVAL_INVALID", later_than=known.statement_time)
 
 
 def _agency(member: Member) -> pb.Agency:

@@ -2,8 +2,8 @@
 
  1. The caller's certificate is of our authority and in force, and names one agency or person     (tls, identity)
  2. A token of somebody enrolled there, bound to it, short-lived, single-use for acts             (authenticate)
- 3. The kind of caller may make the call                                                         (authorise)
- 4. It is not too much at once, and it has a deadline                                            (limits, deadline)
+ 3. It is not too much at once, has a deadline, and its request comes in time           (limits, deadline, receive)
+ 4. The kind of caller may make the call                                                         (authorise)
  5. The thing is theirs; the authorization's signatures hold; the question is inside its scope   (ask)
  6. The intent is committed in the ledger before the store is read                               (ask)
  7. Segments are committed before they leave, the outcome closes over them                       (ask)
@@ -15,28 +15,32 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-from liucun.audit.v1 import audit_pb2, audit_pb2_grpc
-from liucun.authorization.v1 import authorization_pb2, authorization_pb2_grpc
-from liucun.lookup.v1 import lookup_pb2, lookup_pb2_grpc
-from liucun.registry.v1 import registry_pb2, registry_pb2_grpc
 
 from infra.platform.clock import Clock
 from infra.platform.settings import Settings
+from query_service import interface
 from query_service.audit import Audit, Ledger
-from query_service.audit_service import AuditService
-from query_service.authorizations import AuthorizationService
-from query_service.credentials import listen, options
+from query_service.authorities import Authorities
+from query_service.credentials import files, listen, options
 from query_service.desk import Desk
-from query_service.interceptors import authenticate, authorise, deadline, errors, limits, measure, refusals, request_id
+from query_service.health import Health
+from query_service.interceptors import (
+    authenticate,
+    authorise,
+    deadline,
+    errors,
+    limits,
+    measure,
+    receive,
+    refusals,
+    request_id,
+)
 from query_service.interceptors._wrap import Chain
-from query_service.lookups import LookupService
+from query_service.lock import Lock
 from query_service.pages import Pages, page_key
-from query_service.registry import RegistryService
 from query_service.segments import Segments
 from query_service.state import State
 from query_service.store import Store
@@ -44,15 +48,6 @@ from query_service.streams import Streams
 from query_service.vault import Vault
 from query_service.watch import Watch
 
-SERVICES: Final = tuple(
-    module.DESCRIPTOR.services_by_name[name]
-    for module, name in (
-        (lookup_pb2, "LookupService"),
-        (authorization_pb2, "AuthorizationService"),
-        (registry_pb2, "RegistryService"),
-        (audit_pb2, "AuditService"),
-    )
-)
 STOP_SECONDS: Final = 10.0  # how long running calls may go on after SIGTERM
 
 
@@ -60,27 +55,32 @@ class Service:
     """One query service."""
 
     def __init__(self, settings: Settings, clock: Clock, ledger: Ledger, store: Store | None = None) -> None:
-        """Nothing listens yet. SettingsError when the certificate cannot be read. `store`: for measurements."""
+        """Nothing is answered yet. SettingsError: no certificate, or another's folder. `store`: for measurements."""
         server, folder = settings.server, settings.server.state_dir
-        state = State(folder)
+        self._lock = Lock(folder)
+        state = State()
         audit = Audit(ledger, state)
         store, pages = store or Store(settings, clock), Pages(page_key(folder))
         desk = Desk(settings, clock, audit, state, store, Segments(folder), Vault(folder / "documents"), pages)
-        streams = Streams(state, clock, server.stream_idle_seconds_max)
+        authorities = Authorities(files(server)[-1])
+        streams = Streams(state, clock, authorities, server.stream_idle_seconds_max)
         refused = refusals.Refusals(audit, server.refusals_per_minute_max)
-        self._health = health.HealthServicer()
-        self._watch = Watch(desk, streams, refused, self._say_health)  # 11
+        received = receive.Receive()
+        self._health = Health()
+        self._watch = Watch(desk, streams, received, refused, self._health)  # 11
         chain = Chain(
             [
                 request_id.RequestId(),
                 measure.Measure(),
                 errors.Errors(),
                 refused,  # 9, 10
-                authenticate.Authenticate(audit, state, clock, server.trust_domain),  # 1, 2
-                authorise.Authorise(),  # 3
-                limits.Limits(server),  # 4
-                deadline.Deadline(server.deadline_seconds_max),  # 4
-            ]
+                authenticate.Authenticate(audit, state, clock, authorities, server.trust_domain),  # 1, 2
+                limits.Limits(server),  # 3
+                deadline.Deadline(server.deadline_seconds_max),  # 3
+                received,  # 3
+                authorise.Authorise(),  # 4
+            ],
+            unknown=refused.count_unknown,
         )
         self._server = grpc.server(
             ThreadPoolExecutor(server.workers, "call"),
@@ -88,25 +88,22 @@ class Service:
             options=options(server),
             maximum_concurrent_rpcs=server.calls_max,
         )
-        add: Any = self._server
-        lookup_pb2_grpc.add_LookupServiceServicer_to_server(LookupService(desk, streams), add)  # 5 to 8
-        authorization_pb2_grpc.add_AuthorizationServiceServicer_to_server(AuthorizationService(desk), add)
-        registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(desk), add)
-        audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(desk), add)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, add)
-        if server.reflection:
-            reflection.enable_server_reflection([one.full_name for one in SERVICES], add)
-        listen(add, server)  # 1
+        interface.add(self._server, desk, streams, self._health, reflection=server.reflection)  # 5 to 8
+        listen(self._server, server)  # 1
 
     def run(self, stop: threading.Event) -> None:
-        """Answer until told to stop; then running calls end or are ended, and what is open is closed."""
-        self._server.start()
-        self._watch.run(stop)
-        self._health.enter_graceful_shutdown()
-        self._server.stop(STOP_SECONDS).wait()
-        self._watch.close()
+        """Answer until told to stop; then running calls end or are ended, and what is open is closed.
 
-    def _say_health(self, serving: bool) -> None:
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ("", *(one.full_name for one in SERVICES)):
-            self._health.set(name, status)
+        SettingsError when another service has started on this ledger: then they are ended at once.
+        """
+        seconds = None
+        try:
+            self._watch.look()  # claims the ledger before the first call
+            self._server.start()
+            self._watch.run(stop)
+            seconds = STOP_SECONDS
+        finally:
+            self._health.say(False)
+            self._server.stop(seconds).wait()
+            self._watch.close()
+            self._lock.release()

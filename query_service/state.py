@@ -1,31 +1,55 @@
-"""What this service knows, as a projection of the ledger in SQLite: delete the file, and the next start makes it again.
+"""What this service knows: a projection of the ledger in memory, made anew at every start and kept nowhere.
 
-Entries are applied in leaf order, each run in one transaction with `applied_index`, so a kill between any two steps
-leaves a prefix of the ledger. Reads are of what is applied; who must not miss a revocation calls `catch_up` first.
+What lies on a disk could be altered there while nobody looks; this cannot. Before anything is answered:
+
+1. Entries are applied in leaf order, all that are committed; who must not miss a revocation calls `catch_up` first.
+2. The root over the leaves that were applied is the one that the ledger signs. A ledger that is smaller or another one
+   (restored from a backup, for instance) is noticed at once: nothing is answered until all is made anew from it.
+3. Until it has come to the ledger's end once, nothing is read: a part of the ledger may lack a revocation.
 """
 
-import contextlib
 import json
 import sqlite3
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
+from infra.platform import logging, metrics
+from infra.proof import checkpoint, merkle
+from infra.proof.errors import NoteError
 from query_service import projection
-from query_service.errors import DeskError
+from query_service.errors import AuditUnavailableError, DeskError
 from query_service.identity import Enrolled
 
 ENTRIES_AT_ONCE: Final = 1000
-FILE_NAME: Final = "projection.sqlite"
+CATCH_UP_SECONDS_MAX: Final = 5.0  # who waits longer for another's catching up is told that the ledger is away
+_LOG: Final = logging.get("desk")
 Document = dict[str, Any]
+
+
+class Entry(Protocol):
+    """One entry; the payload is None when it was erased."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def leaf(self) -> bytes: ...
+    @property
+    def payload(self) -> dict[str, Any] | None: ...
 
 
 class Readable(Protocol):
     """The ledger, to read from."""
 
-    def read(self, start: int, limit: int = 1000) -> list[Any]:
+    def read(self, start: int, limit: int = 1000) -> Sequence[Entry]:
         """Entries [start, start + limit), fewer at the end."""
+        ...
+
+    def checkpoint(self) -> str:
+        """The newest signed note."""
         ...
 
 
@@ -39,6 +63,7 @@ class Member:
     pending: Document | None
     entered_by: str
     create_time: str
+    statement_time: str  # of the statement that entered or approved it last
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,39 +132,77 @@ class Lookup:
 class State:
     """Thread-safe."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the projection below `folder`, or begin an empty one; one of another version is thrown away."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._path = folder / FILE_NAME
-        self._lock = threading.RLock()
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._lock = threading.RLock()  # of the tables
+        self._catching = threading.Lock()  # one catches up at a time
         self._used: dict[tuple[str, str], int] = {}
-        self._database = self._open()
+        self.ledgers = 1  # how many were read: another one after each that was found to be exchanged
+        self._whole = False
+        self._applied = 0
+        self._frontier: list[bytes] = []  # complete subtrees over the applied leaves, largest first
+        self._database = _tables()
 
     def close(self) -> None:
-        """Close the file."""
+        """Let go of it."""
         with self._lock:
             self._database.close()
 
     @property
     def applied_index(self) -> int:
         """How many entries are applied."""
-        with self._lock:
-            found: int = self._database.execute("SELECT value FROM meta WHERE key = 'applied_index'").fetchone()[0]
-            return found
+        return self._applied
 
-    def catch_up(self, ledger: Readable, size: int) -> None:
-        """Apply entries until `size` of them are applied. The ledger's errors pass; what was applied stays."""
-        with self._lock:
-            while (applied := self.applied_index) < size:
-                entries = ledger.read(applied, min(ENTRIES_AT_ONCE, size - applied))
+    @property
+    def service(self) -> str:
+        """The instance of the query service that has started last, anywhere on this ledger; empty for none."""
+        rows = self._rows("SELECT instance FROM service")
+        return str(rows[0][0]) if rows else ""
+
+    def catch_up(self, ledger: Readable) -> None:
+        """1 and 2: apply all that is committed. The ledger's errors pass, and what was applied stays.
+
+        AuditUnavailableError when it is not the ledger that was applied; the next call begins at its first entry.
+        """
+        if not self._catching.acquire(timeout=CATCH_UP_SECONDS_MAX):
+            raise AuditUnavailableError
+        try:
+            head = _head(ledger)
+            while self._applied < head.size:
+                entries = ledger.read(self._applied, min(ENTRIES_AT_ONCE, head.size - self._applied))
                 if not entries:
-                    return
-                with self._database:
-                    for entry in entries:
-                        projection.apply(self._database, entry.index, entry.kind, entry.payload)
-                    self._database.execute(
-                        "UPDATE meta SET value = ? WHERE key = 'applied_index'", (entries[-1].index + 1,)
-                    )
+                    break
+                self._take(entries)
+            if (self._applied, merkle.fold(self._frontier)) != (head.size, head.root):
+                metrics.DESK_LEDGER_CHANGED.inc()
+                _LOG.error("not the ledger that was read before", applied=self._applied, size=head.size)
+                self._forget()
+                raise AuditUnavailableError
+            self._whole = True
+        finally:
+            self._catching.release()
+
+    def _forget(self) -> None:
+        """3: as at the start."""
+        with self._lock:
+            self.ledgers += 1
+            self._whole, self._applied, self._frontier = False, 0, []
+            self._database.close()
+            self._database = _tables()
+
+    def _take(self, entries: Sequence[Entry]) -> None:
+        """All of these, or none of them: what cannot be kept now (memory) is tried again by the next call."""
+        frontier = list(self._frontier)
+        try:
+            with self._lock, self._database:
+                for at, entry in enumerate(entries, self._applied):
+                    if not projection.apply(self._database, entry.index, entry.kind, entry.payload):
+                        metrics.DESK_ENTRIES_IGNORED.inc()
+                        _LOG.warning("an entry has not the shape of its kind", index=entry.index, kind=entry.kind)
+                    merkle.grow(frontier, at, merkle.leaf_hash(entry.leaf))
+        except sqlite3.OperationalError:
+            raise AuditUnavailableError from None
+        self._applied, self._frontier = self._applied + len(entries), frontier
 
     def dump(self) -> list[str]:
         """All tables as text, to compare two projections."""
@@ -152,8 +215,7 @@ class State:
         with self._lock:
             for old in [old for old, until in self._used.items() if until < now]:
                 del self._used[old]
-            row = self._database.execute("SELECT 1 FROM token WHERE actor = ? AND token_id = ?", key).fetchone()
-            if row is not None or key in self._used:
+            if self._rows("SELECT 1 FROM token WHERE actor = ? AND token_id = ?", *key) or key in self._used:
                 raise DeskError("TOKEN_REPLAYED")
             self._used[key] = end
 
@@ -214,6 +276,10 @@ class State:
         )
         return [(index, one) for index, name in rows if (one := self.authorization(name)) is not None]
 
+    def authorization_names(self) -> list[str]:
+        """All of them."""
+        return [row[0] for row in self._rows("SELECT name FROM authorization")]
+
     def lookup(self, name: str) -> Lookup | None:
         """One lookup; validations are none."""
         rows = self._rows(f"{_LOOKUP} WHERE name = ? AND validate_only = 0", name)
@@ -250,7 +316,10 @@ class State:
         ]
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
+        """3."""
         with self._lock:
+            if not self._whole:
+                raise AuditUnavailableError
             return self._database.execute(query, values).fetchall()
 
     def _authorization(self, row: Any) -> Authorization:
@@ -277,31 +346,8 @@ class State:
         values = [*row[:5], json.loads(row[5]), bool(row[6]), *row[7:10], bool(row[10]), *row[11:], parts]
         return Lookup(*values)
 
-    def _open(self) -> sqlite3.Connection:
-        database = self._connect()
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version == projection.VERSION:
-            return database
-        database.close()
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                self._path.with_name(self._path.name + suffix).unlink()
-        database = self._connect()
-        with database:
-            database.executescript(projection.TABLES)
-            database.execute("INSERT INTO meta VALUES ('applied_index', 0)")
-        database.execute(f"PRAGMA user_version = {projection.VERSION}")
-        return database
 
-    def _connect(self) -> sqlite3.Connection:
-        self._path.touch(mode=0o600)
-        database = sqlite3.connect(self._path, check_same_thread=False)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes away is applied again
-        return database
-
-
-_MEMBER: Final = "SELECT name, state, document, pending, entered_by, create_time FROM member"
+_MEMBER: Final = "SELECT name, state, document, pending, entered_by, create_time, statement_time FROM member"
 _AUTHORIZATION: Final = (
     "SELECT name, agency, requester, document, request_hash, fingerprint, status, invalid_reason, create_time, "
     "termination_time, generation FROM authorization"
@@ -312,11 +358,24 @@ _LOOKUP: Final = (
 )
 
 
+def _tables() -> sqlite3.Connection:
+    database = sqlite3.connect(":memory:", check_same_thread=False)
+    database.executescript(projection.TABLES)
+    return database
+
+
+def _head(ledger: Readable) -> checkpoint.Checkpoint:
+    """The newest head. Its signature is for others: it comes over the socket that the entries come from."""
+    text, _, _ = ledger.checkpoint().partition("\n\n")
+    try:
+        return checkpoint.parse(f"{text}\n")
+    except NoteError:
+        raise AuditUnavailableError from None
+
+
 def _member(row: Any) -> Member:
-    name, state, document, pending, entered_by, create_time = row
-    return Member(
-        name, state, document and json.loads(document), pending and json.loads(pending), entered_by, create_time
-    )
+    name, state, document, pending, *rest = row
+    return Member(name, state, document and json.loads(document), pending and json.loads(pending), *rest)
 
 
 def _people(document: Document) -> list[Document]:

@@ -23,6 +23,7 @@ from schemas.envelope import TIME_FIELDS
 ROWS_A_BLOCK: Final = 8192
 THREADS_MAX: Final = 2  # of one query; many agencies share the store
 KILL_SECONDS_MAX: Final = 5
+PROBE_SECONDS_MAX: Final = 3.0
 _TOO_LARGE: Final = frozenset({158, 241, 307, 396})  # too many rows, memory, too many bytes, result too large
 _TOO_SLOW: Final = frozenset({159, 160})
 _KILLED: Final = frozenset({394, 734})
@@ -111,6 +112,7 @@ class Store:
         self._clock = clock
         self.own_servers = _networks(settings.server.own_servers)
         self._idle: list[Client] = []
+        self._probing: Client | None = None
         self._lock = threading.Lock()
 
     def cut_off(self) -> int:
@@ -144,17 +146,21 @@ class Store:
                 yield row
 
     def answers(self) -> bool:
-        """Whether the store lets this account in, and has its table."""
+        """Whether the store lets this account in, and has its table. Asked by one thread, over its own connection."""
+        store = self._settings.clickhouse
         try:
-            client = self._take()
+            if self._probing is None:
+                seconds = min(PROBE_SECONDS_MAX, store.request_timeout_seconds)
+                self._probing = connect(
+                    store.model_copy(update={"request_timeout_seconds": seconds, "connect_timeout_seconds": seconds}),
+                    store.reader,
+                )
+            self._probing.query("SELECT 1 FROM envelope LIMIT 0")
         except (ClickHouseError, LiucunError, OSError):
+            if self._probing is not None:
+                self._probing.close()
+                self._probing = None
             return False
-        try:
-            client.query("SELECT 1 FROM envelope LIMIT 0")
-        except (ClickHouseError, OSError):
-            client.close()
-            return False
-        self._give_back(client)
         return True
 
     def kill(self, query_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Open streams, looked at every second: is the caller still who they were, and does somebody read?
+"""Open streams, looked at every second: might it be opened now as it was, and does somebody read?
 
 A stream that moves ends itself with the reason at its next batch. One that is stuck in a send, because nobody reads it,
 is cancelled by the watch a second later.
@@ -8,11 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from infra.platform import metrics
 from infra.platform.clock import Clock
-from query_service.errors import DeskError
+from query_service import approvals, policy
+from query_service.authorities import Authorities
+from query_service.errors import AuditUnavailableError, DeskError
 from query_service.interceptors._wrap import Call
 from query_service.state import State
 
@@ -39,8 +42,9 @@ class Stream:
 class Streams:
     """All of them."""
 
-    def __init__(self, state: State, clock: Clock, idle_seconds_max: float) -> None:
+    def __init__(self, state: State, clock: Clock, authorities: Authorities, idle_seconds_max: float) -> None:
         self._state = state
+        self._authorities = authorities
         self._clock = clock
         self._idle_seconds_max = idle_seconds_max
         self._lock = threading.Lock()
@@ -67,18 +71,30 @@ class Streams:
         for stream in streams:
             if stream.refusal is not None:
                 stream.call.context.cancel()
-            elif (reason := self._refusal(stream)) is not None:
-                stream.refusal = DeskError(reason)
+            else:
+                try:
+                    reason = self._refusal(stream)
+                except AuditUnavailableError as error:  # it is not known who was revoked
+                    reason = error.reason
+                if reason is not None:
+                    stream.refusal = DeskError(reason)
 
     def _refusal(self, stream: Stream) -> str | None:
         caller = stream.call.caller
-        if not caller.peer.begin <= self._clock.now() < caller.peer.end:
+        in_force = caller.peer.begin <= self._clock.now() < caller.peer.end
+        if not in_force or not self._authorities.issued(caller.peer):
             return "CERTIFICATE_INVALID"
-        if self._state.enrolled(caller.actor) is None:
+        known = self._state.enrolled(caller.actor)
+        if known is None or known.public_key != caller.public_key:
             return "NOT_ENROLLED"
         authorization = self._state.authorization(stream.authorization)
-        if authorization is None or authorization.status != "APPROVED":
+        if authorization is None:
             return "AUTHORIZATION_REVOKED"
+        try:
+            policy.may_ask(replace(caller, roles=known.roles), authorization.document)
+            approvals.stands(self._state, authorization, self._clock.now())
+        except DeskError as error:
+            return error.reason
         lookup = self._state.lookup(stream.lookup)
         if lookup is None or lookup.state != "DISCLOSED":
             return "LOOKUP_CANCELLED"

@@ -7,6 +7,7 @@ The algorithm is pinned, the times are checked here against the injected clock, 
 
 import base64
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +23,7 @@ ALGORITHM: Final = "EdDSA"
 LIFE_SECONDS_MAX: Final = 300
 SKEW_SECONDS_MAX: Final = 30  # how far an honest client's clock may be ahead
 TOKEN_CHARACTERS_MAX: Final = 4096
+_TEXT: Final = re.compile(r"[!-~]{1,200}")  # what goes into the ledger has a canonical form
 _CLAIMS: Final = ("iss", "aud", "iat", "exp", "jti", "cnf")
 
 
@@ -100,7 +102,7 @@ def _claims(claims: dict[str, Any]) -> Claims:
         claims.get("exp"),
     )
     if (
-        not all(isinstance(value, str) and 0 < len(value) <= 200 for value in found[:3])
+        not all(isinstance(value, str) and _TEXT.fullmatch(value) for value in found[:3])
         or not all(type(value) is int for value in found[3:])
         or claims.get("aud") != AUDIENCE
     ):

@@ -2,6 +2,7 @@
 
 A file is MAGIC, a random nonce (12 bytes), AES-256-GCM of the content; what it is goes into the additional data, so
 that a file put in another's place does not open. The key is a file in the folder, mode 0600.
+While nobody knows whether the entry for a folder is in the ledger, a file `pending` lies in it.
 """
 
 import secrets
@@ -18,6 +19,7 @@ from query_service.errors import DeskError
 MAGIC: Final = b"liucun-sealed-v1\n"
 _NONCE_BYTES: Final = 12
 _KEY: Final = "key"
+_PENDING: Final = "pending"
 
 
 class Vault:
@@ -27,10 +29,12 @@ class Vault:
         """Nothing is made yet."""
         self._folder = folder
 
-    def write(self, group: str, name: str, content: bytes, what: bytes) -> None:
-        """Seal, write, fsync. The group's key is made with its first file."""
+    def write(self, group: str, name: str, content: bytes, what: bytes, *, pending: bool = False) -> None:
+        """Seal, write, fsync. The group's key is made with its first file. Pending: until `settle`."""
         folder = self._folder / group
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if pending:
+            (folder / _PENDING).touch(mode=0o600)
         key_file = folder / _KEY
         if not key_file.exists():
             write_atomically(key_file, secrets.token_bytes(32))
@@ -46,11 +50,21 @@ class Vault:
             data = (folder / name).read_bytes()
         except OSError:
             raise DeskError("LOOKUP_EXPIRED") from None
+        if not data.startswith(MAGIC):
+            raise DeskError("FAULT")
         nonce, sealed = data[len(MAGIC) :][:_NONCE_BYTES], data[len(MAGIC) + _NONCE_BYTES :]
         try:
             return AESGCM(key).decrypt(nonce, sealed, what)
         except (InvalidTag, ValueError):
             raise DeskError("FAULT") from None
+
+    def settle(self, group: str) -> None:
+        """Its entry is in the ledger."""
+        (self._folder / group / _PENDING).unlink(missing_ok=True)
+
+    def pending(self) -> list[str]:
+        """Groups whose entry a kill, or a ledger that was away, has left open."""
+        return [path.parent.name for path in self._folder.glob(f"*/{_PENDING}")]
 
     def has(self, group: str) -> bool:
         """Whether the group's key is still there."""

@@ -23,7 +23,8 @@ from infra.platform.clock import DAY, Clock, SystemClock
 from infra.platform.errors import LiucunError
 from infra.platform.settings import ClickHouse, Server, Settings
 from infra.platform.times import text_of
-from infra.proof import canonical, requests, statements
+from infra.proof import canonical, leaf, merkle, requests, statements
+from infra.proof.checkpoint import Checkpoint
 from infra.proof.kinds import KINDS
 from query_service.client import Client, Identity
 from query_service.errors import DeskError
@@ -47,6 +48,7 @@ class Entry:
 
     index: int
     kind: str
+    leaf: bytes
     payload: dict[str, Any] | None
 
 
@@ -70,7 +72,8 @@ class MemoryLedger:
         encoded = canonical.encode(payload)
         assert len(encoded) <= 60_000
         with self._lock:
-            self.entries.append(Entry(len(self.entries), kind, canonical.decode(encoded)))
+            one = leaf.encode(KINDS[kind], sha256(encoded).digest())
+            self.entries.append(Entry(len(self.entries), kind, one, canonical.decode(encoded)))
             return len(self.entries) - 1
 
     def read(self, start: int, limit: int = 1000) -> list[Entry]:
@@ -87,7 +90,16 @@ class MemoryLedger:
 
     def checkpoint(self) -> str:
         """Not signed here."""
-        return "memory\n"
+        if self.broken:
+            raise LiucunError("The ledger does not answer.")
+        with self._lock:
+            return head_of(self.entries)
+
+
+def head_of(entries: list[Entry]) -> str:
+    """A checkpoint over these, not signed."""
+    root = merkle.root(merkle.leaf_hash(entry.leaf) for entry in entries)
+    return f"{Checkpoint('memory', len(entries), root).text}\n"
 
 
 @dataclass

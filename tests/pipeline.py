@@ -38,6 +38,7 @@ port = {settings.clickhouse.port}
 [loader]
 group_id = "{settings.loader.group_id}"
 batch_age_seconds_max = 0.3
+session_timeout_seconds = 4
 [ops]
 state_dir = "{path.parent}/ops"
 """
@@ -65,8 +66,10 @@ keys_dir = "{settings.keys_dir}"
 append_socket = "{settings.append_socket}"
 read_socket = "{settings.read_socket}"
 origin = "{settings.origin}"
-append_uids = {settings.append_uids}
+query_uids = {settings.query_uids}
+ops_uids = {settings.ops_uids}
 read_uids = {settings.read_uids}
+reveal_uids = {settings.reveal_uids}
 request_timeout_seconds = {settings.request_timeout_seconds}
 erase_after_days_min = {settings.erase_after_days_min}
 """

@@ -17,11 +17,13 @@ from infra.ledger.errors import (
 from infra.ledger.frames import ENTRIES_BYTES_MAX, ENTRIES_MAX
 from infra.ledger.payloads import REQUEST_ID_BYTES
 from infra.ledger.store import Opened, Store
+from infra.ledger.users import Users
 from infra.platform import logging, metrics
 from infra.proof import merkle
 
 PUBLISHED_SECONDS_MAX: Final = 5.0  # a proof waits so long for the tiles of its entry
 REASON_CHARACTERS_MAX: Final = 500
+NOTED_SECONDS: Final = 60.0  # one entry a user for so long, however much is read
 GROUP_ENTRIES_MAX: Final = 512
 GROUP_BYTES_MAX: Final = 4 * 1024**2
 _LOG = logging.get("ledger")
@@ -31,14 +33,15 @@ _ADVICE: Final = "Use infra.ledger.client of this version."
 Waiting = tuple[Prepared, "asyncio.Future[int]"]  # an entry, and what its client waits for
 
 
-def prepared(store: Store, request: dict[str, Any]) -> Prepared:
-    """An append, checked. EntryRefusedError."""
+def prepared(store: Store, users: Users, uid: int, request: dict[str, Any]) -> Prepared:
+    """An append of this user, checked. NotAllowedError, EntryRefusedError."""
     names = {"op", "request_id", "kind", "actor", "members"}
     if request.keys() != names or request["op"] != "append":
         raise EntryRefusedError("This is not an append.", _ADVICE)
     kind, actor, members = request["kind"], request["actor"], request["members"]
     if not isinstance(kind, str) or not isinstance(actor, str) or not isinstance(members, dict):
         raise EntryRefusedError("A member of the append has the wrong type.", _ADVICE)
+    users.check(uid, kind)
     return store.prepare(_request_id(request["request_id"]), kind, actor, members)
 
 
@@ -83,13 +86,48 @@ def fail(group: list[Waiting], error: LedgerError) -> None:
             future.set_exception(LedgerUnavailableError(error.message, error.advice))
 
 
+async def committed(waiting: "asyncio.Queue[Waiting]", entry: Prepared) -> int:
+    """Wait for its group; the entry's index, once it is on disk. LedgerUnavailableError."""
+    answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    try:
+        waiting.put_nowait((entry, answered))
+    except asyncio.QueueFull:
+        raise LedgerUnavailableError("Too many appends wait.", "Look at the ledger's disk.") from None
+    return await answered
+
+
+class Noted:
+    """That somebody reads payloads, as an entry of the ledger's own: no entry, no payload (users.py, 3)."""
+
+    def __init__(self, store: Store, users: Users, waiting: "asyncio.Queue[Waiting]") -> None:
+        self._store = store
+        self._users = users
+        self._waiting = waiting
+        self._lock = asyncio.Lock()  # who comes while an entry is on its way waits for it
+        self._last: dict[int, float] = {}  # no more than there are readers
+
+    async def before(self, uid: int, start: int, limit: int) -> None:
+        """Before this user is given a payload. LedgerUnavailableError."""
+        if not self._users.is_noted(uid):
+            return
+        async with self._lock:
+            if time.monotonic() - self._last.get(uid, -NOTED_SECONDS) < NOTED_SECONDS:
+                return
+            members = {"purpose": "read", "start": start, "limit": limit}
+            request_id = os.urandom(REQUEST_ID_BYTES)
+            entry = self._store.prepare(request_id, "LEDGER_READ", f"users/{uid}", members)
+            await committed(self._waiting, entry)
+            self._last[uid] = time.monotonic()
+
+
 class Reading:
     """The handler of the read socket."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, noted: Noted) -> None:
         self._store = store
+        self._noted = noted
 
-    async def __call__(self, _uid: int, request: dict[str, Any]) -> dict[str, Any]:
+    async def __call__(self, uid: int, request: dict[str, Any]) -> dict[str, Any]:
         """One answer. EntryRefusedError for what is no request."""
         match request:
             case {"op": "size", **rest} if not rest:
@@ -97,6 +135,7 @@ class Reading:
             case {"op": "checkpoint", **rest} if not rest:
                 return {"checkpoint": self._store.head.note}
             case {"op": "read", "start": int(start), "limit": int(limit), **rest} if not rest and start >= 0 < limit:
+                await self._noted.before(uid, start, limit)
                 return {"entries": await asyncio.to_thread(self._entries, start, min(limit, ENTRIES_MAX))}
             case {"op": "inclusion", "index": int(index), **rest} if not rest:
                 return await self._inclusion(index)

@@ -39,6 +39,7 @@ class Entry:
 
     index: int
     kind: str
+    leaf: bytes
     payload: dict[str, Any] | None
 
 
@@ -84,7 +85,7 @@ class LedgerClient:
         for entry in self.open(start, limit):
             payload = None if entry.payload is None else canonical.decode(entry.payload)
             kind = TYPE_NAMES[entry.leaf[1]] if payload is None else payload["kind"]
-            found.append(Entry(entry.index, kind, payload))
+            found.append(Entry(entry.index, kind, entry.leaf, payload))
         return found
 
     def open(self, start: int, limit: int = 1000) -> list[OpenedEntry]:

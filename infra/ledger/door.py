@@ -118,7 +118,7 @@ class Door:
         try:
             return {"ok": True, **await self._handler(peer, request)}
         except LiucunError as error:
-            if not isinstance(error, LedgerError) or error.reason == "ENTRY_REFUSED":
+            if not isinstance(error, LedgerError) or error.reason in ("ENTRY_REFUSED", "NOT_ALLOWED"):
                 metrics.LEDGER_REFUSED.labels(error.reason).inc()
             return {"ok": False, "reason": error.reason, "message": str(error)}
 

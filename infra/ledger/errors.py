@@ -4,6 +4,7 @@ LiucunError
 ├── LedgerError                  exit 1
 │   ├── LedgerUnavailableError   for clients: no committed answer in time; nothing may be read or released
 │   │   └── StoppingError        the writer is about to end; the next one will answer
+│   ├── NotAllowedError          this user may not append such an entry
 │   ├── EntryRefusedError        this entry can never be one: its kind, its size, its form
 │   ├── ErasureRefusedError      before its term, or of an entry that is never erased
 │   ├── NotCommittedError        inside the writer: nothing of a group is on disk; it may be tried again
@@ -33,6 +34,12 @@ class StoppingError(LedgerUnavailableError):
     """Ask again."""
 
     reason = "STOPPING"
+
+
+class NotAllowedError(LedgerError):
+    """Not this user; see ledger.*_uids."""
+
+    reason = "NOT_ALLOWED"
 
 
 class EntryRefusedError(LedgerError):

@@ -1,6 +1,6 @@
 """THE WAY of the ledger: request -> group -> payload -> leaf -> head -> answer; and once a second tiles -> checkpoint.
 
-1. A request comes in at the append socket, from a process whose uid may append   (door)
+1. A request comes in at the append socket, from a user who may append this kind  (door, users)
 2. it becomes an entry: kind, time, canonical payload                             (answers, entries)
 3. with all others that wait it makes a group                                     (here)
 4. encrypted payloads, fdatasync; leaves, fdatasync; the root is signed in memory (store, payloads, leaves, tree)
@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from infra.ledger import answers
 from infra.ledger.door import Door
-from infra.ledger.errors import LedgerUnavailableError, NotCommittedError, StoppingError, StorageUnknownError
+from infra.ledger.errors import NotCommittedError, StoppingError, StorageUnknownError
 from infra.ledger.store import Store
+from infra.ledger.users import Users
 from infra.platform import logging, metrics
 from infra.platform.clock import Clock
 from infra.platform.settings import Ledger
@@ -35,13 +36,14 @@ class Writer:
     def __init__(self, settings: Ledger, clock: Clock) -> None:
         """Open the ledger: what another writer, damage or a missing key forbids is raised here."""
         self.store = Store(settings, clock)
-        reading = answers.Reading(self.store)
+        self._users = Users(settings)
         self._waiting: asyncio.Queue[answers.Waiting] = asyncio.Queue(WAITING_MAX)
+        reading = answers.Reading(self.store, answers.Noted(self.store, self._users, self._waiting))
         self._stop = asyncio.Event()
         self._disk = ThreadPoolExecutor(1, "commit")  # one thread writes, and the event loop never waits for the disk
         self._doors = (
-            Door(settings.append_socket, settings.append_uids, self._append, settings.request_timeout_seconds),
-            Door(settings.read_socket, settings.read_uids, reading, settings.request_timeout_seconds),
+            Door(settings.append_socket, self._users.appenders, self._append, settings.request_timeout_seconds),
+            Door(settings.read_socket, self._users.readers, reading, settings.request_timeout_seconds),
         )
 
     async def run(self) -> None:
@@ -72,19 +74,16 @@ class Writer:
 
     async def _append(self, uid: int, request: dict[str, Any]) -> dict[str, Any]:
         """1, 2 and 5. An erasure takes its turn among the groups."""
-        loop = asyncio.get_running_loop()
         if self._stop.is_set():
             raise StoppingError("The ledger stops.", "Ask again.")
         if request == {"op": "size"}:
             return {"size": self.store.head.size}
         if request.get("op") == "erase":
+            loop = asyncio.get_running_loop()
             return {"index": await loop.run_in_executor(self._disk, answers.erased, self.store, uid, request)}
-        answered: asyncio.Future[int] = loop.create_future()
-        try:
-            self._waiting.put_nowait((answers.prepared(self.store, request), answered))
-        except asyncio.QueueFull:
-            raise LedgerUnavailableError("Too many appends wait.", "Look at the ledger's disk.") from None
-        return {"index": await answered}
+        return {
+            "index": await answers.committed(self._waiting, answers.prepared(self.store, self._users, uid, request))
+        }
 
     async def _commit_forever(self) -> None:
         """3 and 4. Whatever came while the last group was written is the next one."""

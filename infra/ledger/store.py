@@ -23,7 +23,7 @@ from infra.platform.steps import reached
 from infra.proof import canonical, checkpoint, leaf, merkle, tiles
 from infra.proof import genesis as genesis_format
 from infra.proof.checkpoint import Checkpoint
-from infra.proof.kinds import TYPE_NAMES, TYPES
+from infra.proof.kinds import OWN_KINDS, REGISTRY_KINDS, TYPE_NAMES, TYPES
 
 UNPUBLISHED_ENTRIES_MAX: Final = 65_536  # beyond, nothing is committed until tiles can be written again
 _LOG = logging.get("ledger")
@@ -148,7 +148,7 @@ class Store:
         if entry.payload is None:
             raise ErasureRefusedError(f"Entry {index} is erased already.", "")
         payload = canonical.decode(entry.payload)
-        if payload["kind"] == "GENESIS" or name == "ERASED":
+        if payload["kind"] in OWN_KINDS | REGISTRY_KINDS:
             raise ErasureRefusedError(f"Entry {index} is never erased: others cannot be understood without it.", "")
         days = max(self._terms[name], self._settings.erase_after_days_min)
         ends = term_ends(payload["time"], days)

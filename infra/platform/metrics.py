@@ -123,6 +123,14 @@ DESK_REFUSALS = _counter(
 DESK_AUDIT_FAILURES = _counter(
     "liucun_query_audit_failures", "Entries that the ledger did not commit: nothing is answered; always look."
 )
+DESK_ENTRIES_IGNORED = _counter(
+    "liucun_query_ignored_entries",
+    "Entries that have not the shape of their kind, and change nothing; look who may append, when it grows.",
+)
+DESK_LEDGER_CHANGED = _counter(
+    "liucun_query_ledger_changes",
+    "Times that the ledger was not the one read before (a backup?); nothing is answered until it is read anew; page.",
+)
 DESK_STREAMS = _gauge("liucun_query_open_streams", "Streams of records that are open.")
 
 

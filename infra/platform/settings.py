@@ -181,6 +181,9 @@ class Loader(Section):
     batch_bytes_max: int = Field(64 * 1024**2, ge=1024, le=512 * 1024**2, description="... or this many bytes ...")
     batch_age_seconds_max: float = Field(1.0, gt=0, le=60, description="... or when its first record is this old.")
     retry_seconds_max: float = Field(30, gt=0, le=600, description="Longest pause between two tries of one insert.")
+    session_timeout_seconds: int = Field(
+        15, ge=1, le=1800, description="A loader that is not heard of for so long loses its partitions to the others."
+    )
     dead_letter_ratio_max: float = Field(
         0.01,
         gt=0,

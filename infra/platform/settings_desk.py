@@ -27,11 +27,18 @@ class Ledger(Section):
         pattern=r"^[a-z0-9][a-z0-9./_-]{0,127}$",
         description="Name of the log, first line of every checkpoint; never change it.",
     )
-    append_uids: list[int] = Field(
-        default_factory=list, description="Users that may append, by number; the ledger's own always may."
+    query_uids: list[int] = Field(
+        default_factory=list,
+        description="The query service's user, by number: appends what it decides, and reads.",
+    )
+    ops_uids: list[int] = Field(
+        default_factory=list, description="Users that may append deletions: the scheduler's, and who runs `retention`."
     )
     read_uids: list[int] = Field(
-        default_factory=list, description="Users that may read payloads, by number; the ledger's own always may."
+        default_factory=list, description="People who may read payloads; the ledger itself writes down that they do."
+    )
+    reveal_uids: list[int] = Field(
+        default_factory=list, description="People who may append that they have revealed a dead letter."
     )
     request_timeout_seconds: float = Field(
         10, gt=0, le=300, description="Longest wait for an answer, and for a request that has begun to arrive."
@@ -57,13 +64,16 @@ class Server(Section):
         description="SPIFFE trust domain of client certificates, spiffe://<trust_domain>/agency/...",
     )
     state_dir: Path = Field(
-        Path("/var/lib/liucun/query"), description="Folder of the projection of the ledger, segments and documents."
+        Path("/var/lib/liucun/query"), description="Folder of segments and documents, each with its key."
     )
     segment_days: int = Field(
         30, ge=1, le=366, description="Days after which the records of a lookup can no longer be read."
     )
     workers: int = Field(32, ge=2, le=1024, description="Threads that answer calls; an open stream holds one.")
     calls_max: int = Field(64, ge=2, le=4096, description="Calls at once; more are refused as RESOURCE_EXHAUSTED.")
+    calls_running_max: int = Field(
+        8, ge=1, le=1024, description="Calls of one agency at once, streams apart: none takes all workers."
+    )
     streams_max: int = Field(16, ge=1, le=1024, description="Open streams of one agency at once.")
     calls_per_second_max: float = Field(50, gt=0, le=10_000, description="Calls of one agency, on average ...")
     calls_burst_max: int = Field(100, ge=1, le=10_000, description="... and so many at once after a pause.")

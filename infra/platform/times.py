@@ -18,7 +18,7 @@ def microseconds_of(text: str) -> int:
     """The moment of such a text. ValueError for any other form."""
     if not _FORM.fullmatch(text):
         raise ValueError("not RFC 3339 UTC with six decimals")
-    return from_datetime(datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC))
+    return from_datetime(datetime.fromisoformat(text))
 
 
 def microseconds_of_person(text: str) -> int:

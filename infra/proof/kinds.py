@@ -46,3 +46,5 @@ KINDS: Final[dict[str, int]] = {kind: TYPES[name] for name, kinds in _BY_TYPE.it
 TYPE_NAMES: Final[dict[int, str]] = {number: name for name, number in TYPES.items()}
 # Only the ledger itself writes these, and they are never erased: without them nothing else can be understood.
 OWN_KINDS: Final = frozenset({"GENESIS", "ERASED"})
+# Nor are these erased: who is in force follows from all of them, and a revocation that is gone would be undone.
+REGISTRY_KINDS: Final = frozenset(kind for kind in KINDS if kind.startswith(("AGENCY_", "PERSON_")))

@@ -7,6 +7,8 @@ from typing import Any, Final
 from infra.platform.clock import Clock
 from query_service import identity
 from query_service.audit import Audit
+from query_service.authorities import Authorities
+from query_service.errors import DeskError
 from query_service.interceptors._wrap import Call
 from query_service.state import State
 
@@ -23,10 +25,11 @@ ACTS: Final = frozenset(
 class Authenticate:
     """Behind it, `call.caller` is somebody."""
 
-    def __init__(self, audit: Audit, state: State, clock: Clock, trust_domain: str) -> None:
+    def __init__(self, audit: Audit, state: State, clock: Clock, authorities: Authorities, trust_domain: str) -> None:
         self._audit = audit
         self._state = state
         self._clock = clock
+        self._authorities = authorities
         self._trust_domain = trust_domain
 
     @contextmanager
@@ -36,6 +39,8 @@ class Authenticate:
         now = self._clock.now()
         context: Any = call.context.auth_context()  # its stub says bytes; it is a list of them
         peer = identity.peer_of(context, self._trust_domain, now)
+        if not self._authorities.issued(peer):
+            raise DeskError("CERTIFICATE_INVALID")
         token = dict(call.context.invocation_metadata()).get("authorization")
         caller = identity.caller_of(peer, token if isinstance(token, str) else None, self._state, now)
         if call.method in ACTS:

@@ -1,4 +1,7 @@
-"""How much of one caller at once: calls a second (a token bucket), open streams. By agency or by provider person."""
+"""How much of one caller at once: calls a second (a token bucket), running calls, open streams.
+
+By agency or by provider person. A running call holds a worker from here on, also while its request is waited for.
+"""
 
 import threading
 import time
@@ -28,22 +31,25 @@ class Limits:
         self._server = server
         self._lock = threading.Lock()
         self._buckets: dict[str, _Bucket] = {}
+        self._calls: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
 
     @contextmanager
     def around(self, call: Call) -> Iterator[None]:
-        """A stream counts while it is open."""
+        """A call counts while it runs, a stream while it is open."""
         who = call.caller.agency or call.caller.actor
         self._take(who)
-        if not call.streaming:
-            yield
-            return
-        self._open(who)
+        running = self._streams if call.streaming else self._calls
+        with self._lock:
+            self._room(who, call.streaming)
+            running[who] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._streams[who] -= 1
+                running[who] -= 1
+                if not running[who]:
+                    del running[who]
 
     def _take(self, who: str) -> None:
         now = time.monotonic()
@@ -58,9 +64,12 @@ class Limits:
                 raise DeskError("RATE_LIMITED")
             bucket.level -= 1
 
-    def _open(self, who: str) -> None:
-        with self._lock:
-            full = sum(self._streams.values()) >= self._server.workers // 2  # the other half answers calls
-            if full or self._streams[who] >= self._server.streams_max:
-                raise DeskError("RATE_LIMITED", limit="streams")
-            self._streams[who] += 1
+    def _room(self, who: str, streaming: bool) -> None:
+        server = self._server
+        if not streaming:
+            if self._calls[who] >= server.calls_running_max:
+                raise DeskError("RATE_LIMITED", limit="calls")
+            return
+        full = sum(self._streams.values()) >= server.workers // 2  # the other half answers calls
+        if full or self._streams[who] >= server.streams_max:
+            raise DeskError("RATE_LIMITED", limit="streams")

@@ -21,6 +21,7 @@ from query_service.interceptors._wrap import Call
 
 SUMMARY_SECONDS: Final = 60.0
 REQUEST_BYTES_MAX: Final = 8192
+TEXT_BYTES_MAX: Final = 32 * 1024  # the same as text in the entry, which has 60,000 bytes at most
 _COUNTS_MAX: Final = 1000  # different (method, reason, caller) in one summary; the rest is one count
 ACTOR: Final = "services/query"
 
@@ -69,6 +70,11 @@ class Refusals:
             **call.facts,
         )
 
+    def count_unknown(self) -> None:
+        """A call of a method that there is not; grpc refuses it before any step."""
+        reason = "METHOD_UNKNOWN"
+        self._count("", reason, "")
+
     def summary(self, *, at_end: bool = False) -> None:
         """Called every second: one entry a minute with what was counted. What cannot be committed is counted on."""
         with self._lock:
@@ -102,13 +108,22 @@ class Refusals:
 
 
 def _request(request: object) -> str:
-    """What was asked, as JSON text, for the auditor; a long one by its size only. The payload is encrypted there."""
+    """What was asked, as JSON text, for the auditor. The payload is encrypted there.
+
+    By its size only where the text would be too long for an entry (few bytes can be a long text), or where there is
+    none (times that are no times): a refusal has its entry whatever was asked.
+    """
     if not isinstance(request, Message):
         return ""
     size = request.ByteSize()
     if size > REQUEST_BYTES_MAX:
         return f"({size} bytes)"
-    return canonical.encode(_plain(MessageToDict(request, preserving_proto_field_name=True))).decode()
+    try:
+        text = canonical.encode(_plain(MessageToDict(request, preserving_proto_field_name=True))).decode()
+        fits = len(canonical.encode(text)) <= TEXT_BYTES_MAX
+    except Exception:
+        fits = False
+    return text if fits else f"({size} bytes)"
 
 
 def _plain(value: object) -> object:

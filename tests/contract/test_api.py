@@ -18,8 +18,8 @@ from infra.proof.genesis import ROLES
 from query_service import policy, reasons, store
 from query_service.interceptors.authenticate import ACTS
 from query_service.interceptors.authorise import ALLOWED
+from query_service.interface import SERVICES
 from query_service.records import document_of, document_of_row, message_of
-from query_service.server import SERVICES
 from schemas import envelope, field_groups
 from schemas.envelope import Envelope
 from tests.contract.test_size import REPOSITORY

@@ -20,8 +20,9 @@ from query_service.interceptors import refusals
 from tests import desk as kit
 from tests.desk import AGENCY, OFFICER, TRUST_DOMAIN, RunningDesk, World
 from tests.integration.conftest import OTHER
+from tests.integration.test_desk_answers import a_long_answer
 from tests.pipeline import until
-from tests.places import ALICE, ask, last, reason
+from tests.places import ALICE, Place, ask, last, reason
 
 
 def test_no_certificate_never_gets_in(shared: RunningDesk, world: World) -> None:
@@ -83,6 +84,26 @@ def test_expired_certificate_on_an_open_connection(world: World, shared: Running
         assert reason(lambda: kit.fetched(client, f"{AGENCY}/authorizations/x")) == "CERTIFICATE_INVALID"
 
 
+def test_replaced_authority_ends_open_connections(place: Place, desk: RunningDesk, officer: Client) -> None:
+    """Calls on a connection of before, and its streams; with both in the file, all go on."""
+    _, lookup = a_long_answer(place, desk, officer)
+    authorities, old = place.folder / "ca.pem", place.world.authority.certificate_pem
+    new = tls.authority("Liucun tests, next year", kit.now())
+    with desk.client(OFFICER, slow_reader=True) as reader:
+        messages = reader.stream(lookup.name)
+        next(messages)
+        authorities.write_bytes(new.certificate_pem + old)
+        time.sleep(1.2)
+        next(messages)
+        assert reason(lambda: kit.fetched(officer, f"{AGENCY}/authorizations/x")) == "NOT_FOUND"
+        authorities.write_bytes(new.certificate_pem)
+        assert reason(lambda: kit.fetched(officer, f"{AGENCY}/authorizations/x")) == "CERTIFICATE_INVALID"
+        time.sleep(1.2)
+        assert reason(lambda: list(messages)) in ("CERTIFICATE_INVALID", "CANCELLED")
+    authorities.write_bytes(b"half a fi")
+    assert reason(lambda: kit.fetched(officer, f"{AGENCY}/authorizations/x")) == "CERTIFICATE_INVALID"
+
+
 def claims(world: World, **changes: Any) -> dict[str, Any]:
     """A good token's claims, changed."""
     second = int(time.time())
@@ -109,6 +130,9 @@ def test_tokens(world: World, clerk: Client) -> None:
         signed(world, Ed25519PrivateKey.generate()): "TOKEN_INVALID",
         signed(world, aud="another"): "TOKEN_INVALID",
         signed(world, jti=None): "TOKEN_INVALID",
+        signed(world, jti="\ud800"): "TOKEN_INVALID",
+        signed(world, jti="é"): "TOKEN_INVALID",
+        signed(world, iss=f"{OFFICER}\udfff"): "TOKEN_INVALID",
         signed(world, cnf=None): "TOKEN_INVALID",
         signed(world, exp=second + 301): "TOKEN_INVALID",
         signed(world, iat=second - 500, exp=second - 260): "TOKEN_EXPIRED",
@@ -179,6 +203,22 @@ def test_refusal_of_a_known_caller_is_one_entry(
     assert (entry["kind"], entry["actor"], entry["reason"]) == ("REFUSED", OFFICER, "OUT_OF_SCOPE")
     assert (entry["method"], entry["authorization"]) == ("CreateLookup", paper.name)
     assert "eve@example.org" in entry["request"], "an auditor sees who was looked for in vain"
+
+
+def test_refusal_whose_request_has_no_text_that_fits(
+    clerk: Client, memory: kit.MemoryLedger, paper: authorization_pb2.Authorization
+) -> None:
+    """Few bytes that are a long text, and times that are none: there is an entry whatever was asked."""
+    long = kit.question(paper, kit.selector("SENDER", "eve@example.org"), field_groups=[3] * 4000)
+    escaped = kit.question(paper, kit.selector("SENDER", "\x01" * 8000))
+    timeless = kit.question(paper, kit.selector("SENDER", "eve@example.org"))
+    timeless.window.start_time.seconds = 10**15
+    for question, expected in ((long, "OUT_OF_SCOPE"), (escaped, "REQUEST_INVALID"), (timeless, "REQUEST_INVALID")):
+        size = len(memory.entries)
+        assert reason(lambda question=question: clerk.create_lookup(question)) == expected
+        assert len(memory.entries) == size + 1
+        assert (last(memory)["reason"], last(memory)["authorization"]) == (expected, paper.name)
+        assert last(memory)["request"].endswith(" bytes)")
 
 
 def test_another_agency_looks_like_nothing(shared: RunningDesk, paper: authorization_pb2.Authorization) -> None:

@@ -1,15 +1,15 @@
 """Who may sign, and when a signature counts: enrolment by two, approvals over the very document, revocation."""
 
-from pathlib import Path
-
+import pytest
 from liucun.authorization.v1 import authorization_pb2
 from liucun.registry.v1 import registry_pb2, statement_pb2
 
 from infra.platform.clock import DAY
 from infra.platform.times import text_of
 from infra.proof import canonical, requests, statements
-from query_service.client import Client
-from query_service.members import person_document
+from query_service.client import Client, RefusedError
+from query_service.members import agency_document, person_document
+from query_service.state import Authorization, State
 from tests import desk as kit
 from tests.desk import OFFICER, RunningDesk
 from tests.places import Place, approve, ask, last, reason, revoke_person
@@ -66,17 +66,20 @@ def test_signatures_that_do_not_hold(place: Place, desk: RunningDesk, officer: C
         approve(wang, one.name, wang.signed(good))
 
 
-def test_document_altered_behind_its_approval(place: Place, tmp_path: Path) -> None:
-    """Whoever can write the projection can still not widen what was signed: the executor hashes what it executes."""
+def test_document_altered_behind_its_approval(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the service believes of a document, it cannot widen what was signed: the executor hashes what it runs."""
+    real = State.authorization
+
+    def altered(state: State, name: str) -> Authorization | None:
+        found = real(state, name)
+        if found is not None:
+            found.document["scope"]["selectors"][0]["value"] = "eve@example.org"
+        return found
+
     with place.running() as desk:
         place.world.enrol(desk, place.world.agency())
         one = kit.approved(desk)
-        state = desk.settings.server.state_dir / "projection.sqlite"
-        import sqlite3
-
-        with sqlite3.connect(state) as database:
-            database.execute("UPDATE authorization SET document = replace(document, 'alice@', 'eve@')")
-        database.close()
+        monkeypatch.setattr(State, "authorization", altered)
         with desk.client(OFFICER) as officer:
             assert reason(lambda: ask(officer, one, selector=kit.selector("SENDER", "eve@example.org"))) == (
                 "APPROVAL_INVALID"
@@ -124,6 +127,24 @@ def test_enrolment_takes_two_and_one_key_is_one_person(place: Place, desk: Runni
             signed_statement=li.registration("ENTER", sun.name, requests.registry_hash(person_document(sun))),
         )
         assert reason(lambda: li.call(li.registry.CreatePerson, again)) == "REQUEST_INVALID"
+
+
+def test_who_approves_signs_after_who_entered(place: Place, desk: RunningDesk) -> None:
+    """Else an old approval could be handed in again; the refusal says after which moment."""
+    agency = place.world.agency("agencies/second")
+    document_hash = requests.registry_hash(agency_document(agency))
+    with desk.client("persons/li") as li, desk.client("persons/wang") as wang:
+        early = wang.registration("APPROVE", agency.name, document_hash)
+        signed = li.registration("ENTER", agency.name, document_hash)
+        li.call(li.registry.CreateAgency, registry_pb2.CreateAgencyRequest(agency=agency, signed_statement=signed))
+        request = registry_pb2.ApproveAgencyRequest(name=agency.name, signed_statement=early)
+        with pytest.raises(RefusedError) as caught:
+            wang.call(wang.registry.ApproveAgency, request)
+        assert caught.value.reason == "APPROVAL_INVALID"
+        assert caught.value.details["later_than"] == canonical.decode(signed.statement)["time"]
+        late = wang.registration("APPROVE", agency.name, document_hash)
+        request = registry_pb2.ApproveAgencyRequest(name=agency.name, signed_statement=late)
+        wang.call(wang.registry.ApproveAgency, request)
 
 
 def test_document_is_read_by_those_who_sign_and_that_is_logged(place: Place, desk: RunningDesk) -> None:

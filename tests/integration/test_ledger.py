@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from infra.ledger import frames
+from infra.ledger import frames, users
 from infra.ledger.client import LedgerUnavailableError
 from infra.proof import checkpoint, leaf, merkle
+from infra.proof.kinds import KINDS, OWN_KINDS
 from infra.proof.notes import Verifier
 from tests.conftest import missing
 from tests.ledgers import RunningLedger
@@ -190,21 +191,50 @@ def test_another_user_is_refused(ledger: RunningLedger, which: str) -> None:
 def test_a_user_who_is_named_may_append_and_not_read_or_erase(ledger_folder: Path) -> None:
     if os.geteuid() != 0:
         missing("root, to speak as another user")
-    ledger = RunningLedger(ledger_folder, append_uids=[NOBODY])
+    ledger = RunningLedger(ledger_folder, ops_uids=[NOBODY])
     ledger.start()
-    request = {"op": "append", "request_id": "ab" * 16, "kind": "REFUSED", "actor": "services/query", "members": {}}
+    request = {"op": "append", "request_id": "ab" * 16, "kind": "DROP_INTENT", "actor": "services/ops", "members": {}}
     erase = {"op": "erase", "index": 1, "actor": "persons/li", "reason": "x"}
+    others = [request | {"kind": kind} for kind in KINDS if kind not in users.OPS]
 
-    def both() -> bytes:
-        return json.dumps(
-            [ask(ledger.settings.append_socket, request), ask(ledger.settings.append_socket, erase)]
-        ).encode()
+    def all_of_them() -> bytes:
+        return json.dumps([ask(ledger.settings.append_socket, one) for one in (request, erase, *others)]).encode()
 
-    appended, erased = json.loads(as_user(NOBODY, both))
+    appended, erased, *refused = json.loads(as_user(NOBODY, all_of_them))
     assert appended == {"ok": True, "index": 1}
     assert erased["reason"] == "ERASURE_REFUSED"
+    assert {one["reason"] for one in refused} == {"NOT_ALLOWED"}, "deletions, and nothing else"
     answer = as_user(NOBODY, lambda: raw(ledger.settings.read_socket, frames.encode({"op": "size"})))
     assert json.loads(answer[4:])["reason"] == "NOT_ALLOWED"
+
+
+def test_that_a_person_reads_is_an_entry_before_the_first_payload(ledger_folder: Path) -> None:
+    """Also around the command; once a minute, and not for the query service, which says itself who reads."""
+    if os.geteuid() != 0:
+        missing("root, to speak as another user")
+    service = NOBODY - 1
+    ledger = RunningLedger(ledger_folder, read_uids=[NOBODY], query_uids=[service])
+    ledger.start()
+    read = {"op": "read", "start": 0, "limit": 10}
+
+    def twice() -> bytes:
+        return json.dumps([ask(ledger.settings.read_socket, read) for _ in range(2)]).encode()
+
+    as_user(service, twice)
+    assert ledger.client().size() == 1
+    first, second = json.loads(as_user(NOBODY, twice))
+    assert [len(answer["entries"]) for answer in (first, second)] == [2, 2]
+    (entry,) = ledger.client().read(1, 1)
+    assert (entry.kind, entry.payload and entry.payload["actor"]) == ("LEDGER_READ", f"users/{NOBODY}")
+    assert entry.payload
+    assert {name: entry.payload[name] for name in ("purpose", "start", "limit")} == {
+        "purpose": "read", "start": 0, "limit": 10,
+    }  # fmt: skip
+
+
+def test_every_kind_is_somebodys() -> None:
+    named = users.QUERY | users.OPS | users.REVEALS | {"LEDGER_EXPORTED"}
+    assert named == KINDS.keys() - OWN_KINDS
 
 
 @pytest.mark.parametrize(

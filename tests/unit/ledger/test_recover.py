@@ -1,5 +1,6 @@
 """The crash table of the start, and everything that a writer must not go on from."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from infra.platform.errors import SettingsError
 from infra.platform.settings import Ledger
 from infra.proof import checkpoint, leaf, merkle
 from infra.proof.checkpoint import Checkpoint
-from infra.proof.kinds import KINDS
+from infra.proof.kinds import KINDS, REGISTRY_KINDS
 from tests.unit.ledger.ledgers import LATER, append, filled, new, opened
 
 FIRST = "0000000000"
@@ -242,6 +243,21 @@ def test_terms(tmp_path: Path) -> None:
     assert later.erase(1, "persons/li", "x") == 4
     for index, text in ((1, "already"), (0, "never"), (4, "never"), (-1, "no entry"), (9, "no entry")):
         with pytest.raises(ErasureRefusedError, match=text):
+            later.erase(index, "persons/li", "x")
+    later.close()
+
+
+def test_who_is_in_force_is_never_forgotten(tmp_path: Path) -> None:
+    """A revocation that is erased would be undone at the next start of the query service."""
+    settings = filled(tmp_path, 1)
+    store = opened(settings)
+    kinds = sorted(REGISTRY_KINDS)
+    store.commit([store.prepare(bytes([9 + at]) * 16, kind, "persons/li", {}) for at, kind in enumerate(kinds)])
+    store.close()
+    later = opened(settings, LATER)
+    assert [json.loads(one.payload or b"{}")["kind"] for one in later.read(2, 6)] == kinds
+    for index in range(2, 8):
+        with pytest.raises(ErasureRefusedError, match="never"):
             later.erase(index, "persons/li", "x")
     later.close()
 

@@ -130,7 +130,7 @@ def test_what_is_decided_is_forgotten_in_time() -> None:
     records = assembler.read("mail", header() + received(ALICE) + delivered(ALICE), 0, NOW, NOW)
     assert len(records) == 1
     assert assembler.tick(NOW) == []
-    assert assembler._tracking.state()["messages"] == []
+    assert assembler._joining._tracking.state()["messages"] == []
 
 
 def test_a_message_without_an_end_comes_out_after_a_week() -> None:
@@ -139,7 +139,7 @@ def test_a_message_without_an_end_comes_out_after_a_week() -> None:
     assert assembler.tick(NOW) == []
     (record,) = assembler.tick(NOW + tracking.QUEUED_MAX)
     assert (record["outcome"], record["is_final"], record["flags"]) == ("UNKNOWN", False, ["PARTIAL_END"])
-    assert assembler._tracking.state()["messages"] == []
+    assert assembler._joining._tracking.state()["messages"] == []
 
 
 def test_many_quotes_and_lines_cost_little() -> None:
