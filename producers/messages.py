@@ -175,6 +175,8 @@ class Messages:
 
     def _rename(self, transaction: Transaction, key: Key) -> None:
         del self._by_key[transaction.key]
+        if self._incomplete.get(transaction.key) is transaction:
+            self._incomplete[key] = self._incomplete.pop(transaction.key)
         transaction.key = key
         self._by_key[key] = transaction
 
