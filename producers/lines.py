@@ -132,6 +132,7 @@ class LineReader:
         take, places, seconds = shortcuts.take, self._places, self._seconds
         last_stamp, moment, gone_on = b"", _NO_MOMENT, False
         at = 0
+        counts: dict[bytes, int] | None = None  # of the stamp's second; None = to be looked up
         for found in shortcuts.cut(chunk):
             raw, stamp = found[0], found[1]
             start, offset = offset, offset + len(raw) + 1
@@ -139,13 +140,14 @@ class LineReader:
                 continue
             self.tally.lines_read += 1
             if not stamp or len(raw) > LINE_BYTES_MAX:
-                last_stamp = b""
+                last_stamp, counts = b"", None
                 line = self._event(raw, start, reference_time)
                 if line is not None:
                     yield line
                 continue
             if stamp != last_stamp:
                 read = self.stamps.read(raw, reference_time)
+                counts = None
                 if read is None or read[1] != len(stamp):
                     last_stamp = b""
                     line = self._event(raw, start, reference_time)
@@ -159,9 +161,11 @@ class LineReader:
                 if not gone_on:
                     self._goes_on(moment, reference_time)
                     gone_on = True
-                counts = seconds.get(moment.time // SECOND)
+                if counts is None:
+                    counts = seconds.get(moment.time // SECOND)
                 if counts is not None and take(found, place, start, moment, counts):
                     continue
+            counts = None
             line = self._facts(raw, moment, at, start, reference_time)
             if line is not None:
                 yield line

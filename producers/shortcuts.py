@@ -13,8 +13,25 @@ from producers.joining import Joining
 from producers.lines import Line, LineReader, Place
 from producers.messages import Messages
 from producers.sources import postfix, postfix_notes
-from producers.sources import postfix_plain as plain
 from producers.sources.header import Moment
+from producers.sources.postfix_plain import (
+    CLIENT_NAME,
+    CLIENT_PORT,
+    COUNT,
+    KIND,
+    MESSAGE_ID,
+    MESSAGE_ID_BYTES_MAX,
+    PID,
+    PLAIN,
+    QUEUE_ID,
+    RAW,
+    RECIPIENT,
+    REPLY,
+    SENDER,
+    SIZE,
+    STAMP,
+    WHERE,
+)
 from producers.sources.route import Parse
 from producers.text import address, ip_address
 from producers.transactions import Transaction
@@ -39,27 +56,28 @@ class PostfixShortcuts:
 
     def cut(self, chunk: bytes) -> list[Found]:
         """The lines of a chunk, those of a plain form with their values."""
-        return plain.PLAIN.findall(chunk)
+        return PLAIN.findall(chunk)
 
     def take(self, found: Found, place: Place, start: int, moment: Moment, counts: dict[bytes, int]) -> bool:
         """Do what the line says and count it, or leave it (False)."""
-        kind = found[plain.KIND]
+        kind = found[KIND]
         if kind == b"conn":
             ignored = self._reader.tally.lines_ignored
             ignored[_CONNECT_RULE] = ignored.get(_CONNECT_RULE, 0) + 1
             return True
         host, program = place
-        raw = found[plain.RAW]
+        raw = found[RAW]
         n = counts.get(raw, 0)
         line = Line(raw, self._source_name, start, moment, host, program.instance, program.mta, n)
         if kind == b"disc":
-            self._run_timers(moment)
+            self._joining.run_timers(self._source_name, self._reader.newest_time or moment.time)
             self._ended(found, line, program.daemon)
         else:
-            queue_id = postfix.queue_id_of(found[plain.QUEUE_ID])
+            queue_id = postfix.queue_id_of(found[QUEUE_ID])
             if not queue_id:
                 return False
-            self._run_timers(moment)  # whatever becomes of the line, it has an event
+            # Whatever becomes of the line, it has an event: what is due comes before it.
+            self._joining.run_timers(self._source_name, self._reader.newest_time or moment.time)
             with_event = self._with_event.get(kind)
             if with_event is not None:
                 if not with_event(queue_id, found, line):
@@ -72,23 +90,20 @@ class PostfixShortcuts:
         self._reader.tally.lines_understood += 1
         return True
 
-    def _run_timers(self, moment: Moment) -> None:
-        self._joining.run_timers(self._source_name, self._reader.newest_time or moment.time)
-
     def _ended(self, found: Found, line: Line, daemon: bytes) -> None:
         """Of what a session ends with, counts are read: the parser does it."""
-        at = len(found[plain.STAMP]) + len(found[plain.WHERE]) + len(found[plain.PID]) + len(b"[]: ")
-        self._joining.take(line, postfix_notes.parse(daemon, found[plain.PID], line.raw[at:]))
+        at = len(found[STAMP]) + len(found[WHERE]) + len(found[PID]) + len(b"[]: ")
+        self._joining.take(line, postfix_notes.parse(daemon, found[PID], line.raw[at:]))
 
     def _arrived(self, queue_id: str, found: Found, line: Line) -> bool:
-        name, inside, port = found[plain.CLIENT_NAME : plain.CLIENT_PORT + 1]
+        name, inside, port = found[CLIENT_NAME : CLIENT_PORT + 1]
         ip = ip_address(inside)
         client = postfix.client_event(name, ip, int(port) if port else None, None, (), forwarded=False)
-        self._joining.take(line, Arrived(queue_id, found[plain.PID].decode("ascii"), client))
+        self._joining.take(line, Arrived(queue_id, found[PID].decode("ascii"), client))
         return True
 
     def _delivered(self, queue_id: str, found: Found, line: Line) -> bool:
-        recipient, relay, delay, dsn, reply = found[plain.RECIPIENT : plain.REPLY + 1]
+        recipient, relay, delay, dsn, reply = found[RECIPIENT : REPLY + 1]
         if _MISLEADING in reply:
             return False
         event = postfix.delivery_event(
@@ -107,8 +122,8 @@ class PostfixShortcuts:
 
     def _message_id(self, transaction: Transaction, found: Found, line: Line, _daemon: bytes) -> bool:
         """The first of a message whose client is known; whole, and of UTF-8."""
-        raw = found[plain.MESSAGE_ID]
-        if transaction.message_id is not None or transaction.client is None or len(raw) > plain.MESSAGE_ID_BYTES_MAX:
+        raw = found[MESSAGE_ID]
+        if transaction.message_id is not None or transaction.client is None or len(raw) > MESSAGE_ID_BYTES_MAX:
             return False
         try:
             transaction.message_id = raw.decode("utf-8")
@@ -122,10 +137,10 @@ class PostfixShortcuts:
         if transaction.waiting or not self._messages.instances.is_managed(line):
             return False
         transaction.last_line, transaction.last_observed_time = line, self._messages.observed_time
-        transaction.sender = address(found[plain.SENDER])
+        transaction.sender = address(found[SENDER])
         transaction.held = False
-        transaction.size_bytes = int(found[plain.SIZE])
-        transaction.recipient_count = int(found[plain.COUNT])
+        transaction.size_bytes = int(found[SIZE])
+        transaction.recipient_count = int(found[COUNT])
         return True
 
     def _removed(self, transaction: Transaction, _found: Found, _line: Line, daemon: bytes) -> bool:
