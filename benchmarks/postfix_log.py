@@ -2,6 +2,7 @@
 deliveries, now and then a deferral, a refusal, a disconnect. The same seed gives the same bytes."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,26 +10,40 @@ SEED: Final = 38
 _LETTERS: Final = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
 
 
-def write(path: Path, messages: int) -> int:
-    """Write a log; the number of its lines."""
+ORDINARY: Final = (1, 1, 1, 1, 2, 3)  # recipients: 0.21 records a line
+LISTS: Final = (1, 2, 3, 4, 6)  # 0.35 records a line
+
+
+def write(path: Path, messages: int, *, recipients: Sequence[int] = ORDINARY, talk: int = 0, year: int = 0) -> int:
+    """Write a log; the number of its lines.
+
+    `talk` = lines without facts more for each message; with a `year` the stamps are of RFC 3339, to the microsecond.
+    """
     chance = random.Random(SEED)
     lines = 0
     with path.open("w", encoding="ascii") as out:
         for number in range(messages):
-            made = _message(chance, number)
+            made = _message(chance, number, recipients)
+            made[1:1] = [made[0].replace(": connect", ": warning: hostname does not resolve, connect")] * talk
+            if year:
+                made = [_rfc3339(line, year, 1000 * at + number % 50 * 20_000) for at, line in enumerate(made)]
             out.writelines(made)
             lines += len(made)
     return lines
 
 
-def _message(chance: random.Random, number: int) -> list[str]:
+def _rfc3339(line: str, year: int, microsecond: int) -> str:
+    return f"{year}-11-{int(line[4:6]):02d}T{line[7:15]}.{microsecond:06d}+00:00{line[15:]}"
+
+
+def _message(chance: random.Random, number: int, recipients: Sequence[int]) -> list[str]:
     second = number // 50
     day, hour, minute = 1 + second // 86_400 % 28, second // 3600 % 24, second // 60 % 60
     head = f"Nov {day:2d} {hour:02d}:{minute:02d}:{second % 60:02d} mx1 postfix"
     pid, queue_id = chance.randrange(1000, 9000), "".join(chance.choices(_LETTERS, k=15))
     client = f"host{number % 977}.example.net[198.51.{number % 256}.{chance.randrange(256)}]"
     user = f"user{int(chance.paretovariate(0.7)) % 100_000}"
-    count = chance.choice((1, 1, 1, 1, 2, 3))
+    count = chance.choice(recipients)
     lines = [
         f"{head}/smtpd[{pid}]: connect from {client}\n",
         f"{head}/smtpd[{pid}]: {queue_id}: client={client}\n",

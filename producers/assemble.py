@@ -5,8 +5,9 @@ log time only, line by line, so chunks of any size give the same records. What b
 `joining` is what each event says of them.
 """
 
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from infra.platform.settings import Site, Source
@@ -15,6 +16,8 @@ from producers.limits import bounded_texts
 from producers.lines import LineReader, Tally
 from producers.messages import Messages
 from producers.rows import RowReader, is_tracking_log
+from producers.shortcuts import PostfixShortcuts
+from producers.transactions import from_plain, to_plain
 from schemas.envelope import Envelope
 
 __all__ = ["Assembler", "Tally"]
@@ -34,6 +37,9 @@ class Assembler:
             for source in sources
         }
         self._joining = Joining(site, self._messages, self._readers, self.lost)
+        for reader in self._readers.values():
+            if isinstance(reader, LineReader) and reader.source.mta != "opensmtpd":  # its lines may get a tag put in
+                reader.shortcuts = PostfixShortcuts(self._messages, self._joining, reader)
 
     @property
     def open_transactions(self) -> int:
@@ -94,20 +100,29 @@ class Assembler:
         return out
 
     def snapshot(self) -> bytes:
-        """Everything as JSON. Tallies are taken before."""
+        """Everything as lines of JSON. Tallies are taken before."""
+        return b"".join(self.snapshot_lines())
+
+    def snapshot_lines(self) -> Iterator[bytes]:
+        """The same, made line by line: a line for each message, behind one for all else."""
         state = {
-            "format": 1,
+            "format": 2,
             **self._joining.state(),
             "readers": {name: reader.state() for name, reader in self._readers.items()},
         }
-        return json.dumps(state).encode()
+        yield json.dumps(state).encode() + b"\n"
+        for transaction in self._messages.open_ones():
+            yield json.dumps(to_plain(transaction)).encode() + b"\n"
 
     @classmethod
     def restore(cls, snapshot: bytes, site: Site, sources: Sequence[Source], year: int | None = None) -> "Assembler":
         """The assembler of a `snapshot`; streams that are configured anew begin empty."""
-        state: dict[str, Any] = json.loads(snapshot)
+        lines = io.BytesIO(snapshot)
+        state: dict[str, Any] = json.loads(lines.readline())
+        # Format 1 was one document with all messages in it.
+        messages = state["messages"]["transactions"] if state["format"] == 1 else map(json.loads, lines)
         self = cls(site, sources, year)
-        self._joining.restore(state)
+        self._joining.restore(state, map(from_plain, messages))
         for name, values in state["readers"].items():
             reader = self._readers.get(name)
             if isinstance(reader, LineReader) and "rows" in values:

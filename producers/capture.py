@@ -20,7 +20,7 @@ from producers.coverage import Closed, CoverageBook
 from producers.follow import Chunk
 from producers.logfile import FileIdentity
 from producers.outbox import Frame, FrameKind, Identity
-from schemas import avro
+from schemas import envelope_avro
 from schemas.envelope import Envelope
 
 # A file is remembered so that a later backfill skips what was read; older entries are let go, oldest first.
@@ -146,9 +146,8 @@ class Capture:
         return self._frame("FINISH", observed_time, self.assembler.finish())
 
     def state(self) -> dict[str, Any]:
-        """Everything as plain JSON values, for a snapshot."""
+        """Everything but the joining state (`assembler.snapshot`) as plain JSON values, for a snapshot."""
         return {
-            "assembler": self.assembler.snapshot().decode(),
             "book": self.book.state(),
             "positions": {name: _position_out(position) for name, position in self.positions.items()},
             "files_read": [
@@ -160,9 +159,9 @@ class Capture:
             "last_record_id": self.last_record_id.hex(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over a `state` of this agent."""
-        self.assembler = Assembler.restore(state["assembler"].encode(), self.site, self.configured)
+    def restore(self, state: dict[str, Any], joining: bytes) -> None:
+        """Take over a `state` of this agent, and the snapshot of its joining state."""
+        self.assembler = Assembler.restore(joining, self.site, self.configured)
         self.book.restore(state["book"])
         for name, values in state["positions"].items():
             self.positions[name] = _position_in(values)
@@ -191,7 +190,7 @@ class Capture:
             record["agent_sequence"] = self.next_sequence
             self.next_sequence += 1
             self.last_record_id = record["record_id"]
-            framed.append(avro.encode(avro.ENVELOPE_V1, record))
+            framed.append(envelope_avro.encode(record))
         self._count_lines()
         return Frame(
             kind=kind,

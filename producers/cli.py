@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from infra.platform import logging, metrics, settings
 from infra.platform.clock import SystemClock
 from infra.platform.errors import SettingsError
-from producers import begin
+from producers import begin, speed
 from producers import check as checking
 from producers import replay as replaying
 
@@ -51,6 +51,7 @@ def replay(
     site = _checked(
         settings.Site, host=host, own_domains=list(own_domains), own_networks=list(own_networks), filters=list(filters)
     )
+    speed.settle()
     counts = replaying.print_records(replaying.replay(files, source, site, year, SystemClock()), sys.stdout)
     if sys.stderr.isatty() and (sentence := replaying.nothing_understood(counts)) is not None:
         click.echo(sentence, err=True)
@@ -85,6 +86,7 @@ def run(settings_file: Path | None, once: Path | None, more: tuple[Path, ...], n
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     clock = SystemClock()
+    speed.settle()
     if once is not None:
         begin.backfill_agent(loaded, clock, stop, [once, *more]).run(stop, once=True)
         return

@@ -49,6 +49,10 @@ class Instances:
             self._forget(name)
             self._served.pop(name, None)
 
+    def is_managed(self, line: Line) -> bool:
+        """Whether `managed` has nothing to learn from this line."""
+        return (line.host, line.instance.partition("/")[0]) in self._owners
+
     def services(self, host: str, queue: str) -> list[str]:
         """Names on a host, other than `queue`, whose messages may go on in it."""
         return [service for service in self._services.get(host, ()) if service != queue]

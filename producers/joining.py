@@ -3,7 +3,7 @@
 Facts that come one by one are joined here; each other way of telling them (producers/events) has a file of its own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from infra.platform.settings import Site
@@ -69,7 +69,7 @@ class Joining:
         return [line for part in parts for line in part.waiting()]
 
     def state(self) -> dict[str, Any]:
-        """Everything as plain JSON values, for a snapshot."""
+        """Everything but the messages themselves as plain JSON values, for a snapshot."""
         return {
             "messages": self._messages.state(),
             "sessions": to_plain(self._sessions),
@@ -83,9 +83,9 @@ class Joining:
             "by_hand": to_plain(self._by_hand),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over a `state`; an earlier version's has fewer parts."""
-        self._messages.restore(state["messages"])
+    def restore(self, state: dict[str, Any], transactions: Iterable[Transaction]) -> None:
+        """Take over a `state` and its messages; an earlier version's has fewer parts."""
+        self._messages.restore(state["messages"], transactions)
         self._sessions = from_plain(state["sessions"])
         self._proxied = from_plain(state["proxied"])
         self._envelopes.restore(state.get("envelopes"))

@@ -5,6 +5,7 @@ are far above what is legal in mail (RFC 5321, 4.5.3.1: a path of 256 octets, a 
 (Postfix cuts a line at 2,000 characters). Written down in docs/spec/record-format.md; a test compares.
 """
 
+from operator import itemgetter
 from typing import Any, Final, cast
 
 from schemas.envelope import Envelope
@@ -30,15 +31,23 @@ BYTES_MAX: Final[dict[str, int]] = {
     "access_protocol": 32,
     "session_id": 128,
 }
-_FIELDS: Final = tuple((name, most // 4, most) for name, most in BYTES_MAX.items())  # a character has up to four bytes
+_CHARACTERS: Final = tuple(most // 4 for most in BYTES_MAX.values())  # a character has up to four bytes
+_texts: Final = itemgetter(*BYTES_MAX)
 
 
 def bounded_texts(record: Envelope) -> Envelope:
     """The record, its texts cut where they are too long, between characters; ids were made of the whole texts."""
+    for text, characters in zip(_texts(record), _CHARACTERS, strict=True):
+        if text and len(text) > characters:
+            return _cut(record)
+    return record
+
+
+def _cut(record: Envelope) -> Envelope:
     fields = cast(dict[str, Any], record)
-    for name, characters, most in _FIELDS:
+    for name, most in BYTES_MAX.items():
         text = fields[name]
-        if text is not None and len(text) > characters:
+        if text is not None:
             data = text.encode("utf-8", "surrogatepass")
             if len(data) > most:
                 fields[name] = data[:most].decode("utf-8", "ignore")

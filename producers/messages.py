@@ -7,7 +7,7 @@ far as it is known, and is counted.
 """
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from infra.platform.clock import DAY, HOUR, MINUTE, SECOND
@@ -71,15 +71,18 @@ class Messages:
         """The message that a link to this key would reach."""
         return self._incomplete.get(key) or self._by_key.get(key)
 
+    def open_ones(self) -> Iterable[Transaction]:
+        """Messages seen and not yet ended, in the order in which they began."""
+        return self._by_number.values()
+
     def waiting(self) -> list[Line]:
         """Deciding lines whose records are not made yet, because parts of their messages may still come."""
         return [attempt.line for transaction in self._incomplete.values() for attempt in transaction.waiting]
 
     def state(self) -> dict[str, Any]:
-        """Everything as plain JSON values, for a snapshot."""
+        """Everything but the messages themselves as plain JSON values, for a snapshot."""
         return {
             "numbers": self._numbers,
-            "transactions": [to_plain(transaction) for transaction in self._by_number.values()],
             "by_key": [transaction.number for transaction in self._by_key.values()],
             "incomplete": [transaction.number for transaction in self._incomplete.values()],
             "expected": to_plain(self._expected),
@@ -89,11 +92,10 @@ class Messages:
             "filtered": self._filtered.state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over a `state`; streams that are configured anew begin without timers."""
+    def restore(self, state: dict[str, Any], transactions: Iterable[Transaction]) -> None:
+        """Take over a `state` and its messages; streams that are configured anew begin without timers."""
         self._numbers = state["numbers"]
         self.observed_time = state.get("observed_time", 0)  # not in snapshots of before; a chunk sets it anew
-        transactions: list[Transaction] = from_plain(state["transactions"])
         self._by_number = {transaction.number: transaction for transaction in transactions}
         self._by_key = {self._by_number[number].key: self._by_number[number] for number in state["by_key"]}
         self._incomplete = {self._by_number[number].key: self._by_number[number] for number in state["incomplete"]}
@@ -173,6 +175,8 @@ class Messages:
 
     def _rename(self, transaction: Transaction, key: Key) -> None:
         del self._by_key[transaction.key]
+        if self._incomplete.get(transaction.key) is transaction:
+            self._incomplete[key] = self._incomplete.pop(transaction.key)
         transaction.key = key
         self._by_key[key] = transaction
 

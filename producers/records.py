@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_network
-from typing import Final
+from typing import Final, NamedTuple
 
 from infra.platform.errors import SettingsError
 from infra.platform.settings import Site
@@ -29,6 +29,7 @@ class RecordMaker:
         if site.server_ip and self._server_ip is None:
             raise SettingsError(f"agent.site.server_ip {site.server_ip!r} is no IP address.", "Correct it.")
         self._filters = set(site.filters)
+        self._blank = _blank(self._server_ip)
         self._added = {text.lower() for text in site.added_recipients}
 
     def is_filter(self, relay: Relay) -> bool:
@@ -80,16 +81,24 @@ class RecordMaker:
         record["message_key"] = transaction.message_key
         record["queue_id"] = transaction.key[2]
         record["message_id"] = transaction.message_id
-        record["kind"] = parent.kind if parent else "MESSAGE"
-        record["parent_message_key"] = parent.message_key if parent else None
-        record["parent_queue_id"] = parent.queue_id if parent else None
-        record["original_recipient"] = original.text if original else None
-        record["recipient_ip"], record["recipient_port"] = relay.ip, relay.port
-        record["recipient_ip_origin"], record["recipient_host"] = relay.ip_origin, relay.host
+        if parent is not None:
+            record["kind"] = parent.kind
+            record["parent_message_key"] = parent.message_key
+            record["parent_queue_id"] = parent.queue_id
+        if original is not None:
+            record["original_recipient"] = original.text
+        (
+            _,
+            record["recipient_host"],
+            record["recipient_ip"],
+            record["recipient_port"],
+            record["recipient_ip_origin"],
+        ) = relay
         record["size_bytes"], record["recipient_count"] = transaction.size_bytes, transaction.recipient_count
         record["is_final"], record["attempts"] = is_final, attempts
         record["direction"] = self._direction(record, here=relay.ip_origin == "LOCAL_DELIVERY")
-        _add_flags(record, transaction.flags, flags, original.flags if original else ())
+        if transaction.flags or flags or original is not None:
+            _add_flags(record, transaction.flags, flags, original.flags if original else ())
         if transaction.added or self._added:
             names = [address.text for address in (recipient, original) if address is not None]
             if any(name in transaction.added or name.lower() in self._added for name in names):
@@ -139,63 +148,40 @@ class RecordMaker:
         outcome: Outcome,
     ) -> Envelope:
         """Every field, with what all records share."""
-        moment = line.moment
-        text = recipient.text if recipient else None
-        record: Envelope = {
-            "record_id": record_id(line.host, line.instance, event, line.raw, text, line.n),
-            "event_time": moment.time,
-            "accept_time": None,
-            "observed_time": observed_time,
-            "time_quality": moment.quality,
-            "alternative_event_time": moment.alternative,
-            "mta": line.mta,
-            "host": line.host,
-            "instance": line.instance,
-            "queue_id": "",
-            "message_key": b"",
-            "parent_message_key": None,
-            "parent_queue_id": None,
-            "next_queue_id": None,
-            "message_id": None,
-            "event": event,
-            "kind": "MESSAGE",
-            "direction": "UNKNOWN",
-            "sender": sender.text if sender else None,
-            "recipient": text,
-            "original_recipient": None,
-            "sender_logged": sender.logged if sender else None,
-            "recipient_logged": recipient.logged if recipient else None,
-            "authenticated_user": client.user,
-            "local_uid": client.uid,
-            "sender_ip": client.ip,
-            "sender_port": client.port,
-            "sender_ip_origin": client.ip_origin,
-            "sender_host": client.host,
-            "helo": client.helo,
-            "recipient_ip": None,
-            "recipient_port": None,
-            "recipient_ip_origin": "NOT_CONNECTED",
-            "recipient_host": None,
-            "server_ip": self._server_ip,
-            "outcome": outcome,
-            "is_final": True,
-            "attempts": 0,
-            "dsn": None,
-            "smtp_code": None,
-            "size_bytes": None,
-            "recipient_count": None,
-            "tls": None,
-            "access_protocol": None,
-            "session_id": None,
-            "flags": [],
-            "agent_id": "",
-            "agent_epoch": 0,
-            "agent_sequence": -1,
-            "source_name": line.source_name,
-            "source_offset": line.offset,
-        }
-        _add_flags(record, client.flags, sender.flags if sender else (), recipient.flags if recipient else ())
+        record = self._blank.copy()
+        raw, source_name, source_offset, moment, host, instance, mta, n = line
+        text = None
+        if recipient is not None:
+            text, record["recipient_logged"], _ = recipient
+            record["recipient"] = text
+        if sender is not None:
+            record["sender"], record["sender_logged"], _ = sender
+        record["record_id"] = record_id(host, instance, event, raw, text, n)
+        record["event_time"], record["time_quality"], record["alternative_event_time"] = moment
+        record["observed_time"] = observed_time
+        record["mta"] = mta
+        record["host"] = host
+        record["instance"] = instance
+        record["event"] = event
+        record["outcome"] = outcome
+        record["source_name"] = source_name
+        record["source_offset"] = source_offset
+        (
+            record["sender_ip"],
+            record["sender_port"],
+            record["sender_ip_origin"],
+            record["sender_host"],
+            record["helo"],
+            record["authenticated_user"],
+            record["local_uid"],
+            flags,
+        ) = client
+        record["flags"] = []
+        _add_flags(record, flags, sender.flags if sender else (), recipient.flags if recipient else ())
         return record
+
+    def _is_own(self, ip: bytes) -> bool:
+        return any(network.holds(ip) for network in self._own_networks)
 
     def _direction(self, record: Envelope, *, here: bool) -> Direction:
         """From where to where. Who hands mail in decides the one end, not the address that he writes.
@@ -203,17 +189,17 @@ class RecordMaker:
         UNKNOWN where the site's own domains and networks are not told and the log does not show it.
         """
         recipient = record["recipient"]
+        known = bool(self._own_domains)
         to_us = here or (
-            recipient is not None and recipient.rpartition("@")[2].lower().rstrip(".") in self._own_domains
+            known and recipient is not None and recipient.rpartition("@")[2].lower().rstrip(".") in self._own_domains
         )
         ip = record["sender_ip"]
         from_us = (
             record["authenticated_user"] is not None
             or record["sender_ip_origin"] == "LOCAL_PROCESS"
             or record["local_uid"] is not None
-            or (ip is not None and any(IPv6Address(ip) in network for network in self._own_networks))
+            or (bool(self._own_networks) and ip is not None and self._is_own(ip))
         )
-        known = bool(self._own_domains)
         if from_us:
             return "INTERNAL" if to_us else "OUTBOUND" if known or record["outcome"] == "SENT" else "UNKNOWN"
         if to_us:
@@ -247,7 +233,18 @@ def _add_flags(record: Envelope, *groups: Sequence[str]) -> None:
                 flags.append(flag)
 
 
-def _network(text: str) -> IPv6Network:
+class _Network(NamedTuple):
+    """A network of 128 bits, as numbers."""
+
+    first: int
+    mask: int
+
+    def holds(self, ip: bytes) -> bool:
+        """Whether these 16 bytes lie in it."""
+        return int.from_bytes(ip, "big") & self.mask == self.first
+
+
+def _network(text: str) -> _Network:
     """A network, IPv4 as its mapped IPv6 form. SettingsError when it is none."""
     try:
         network = ip_network(text, strict=False)
@@ -255,6 +252,63 @@ def _network(text: str) -> IPv6Network:
         raise SettingsError(
             f"agent.site.own_networks: {text!r} is no network.", "Write such as 192.0.2.0/24."
         ) from None
-    if isinstance(network, IPv6Network):
-        return network
-    return IPv6Network((f"::ffff:{network.network_address}", 96 + network.prefixlen))
+    if not isinstance(network, IPv6Network):
+        network = IPv6Network((f"::ffff:{network.network_address}", 96 + network.prefixlen))
+    return _Network(int(network.network_address), int(network.netmask))
+
+
+def _blank(server_ip: bytes | None) -> Envelope:
+    """Every field with the value that it has where nothing is told; a record begins as a copy."""
+    return {
+        "record_id": b"",
+        "event_time": 0,
+        "accept_time": None,
+        "observed_time": 0,
+        "time_quality": "EXACT",
+        "alternative_event_time": None,
+        "mta": "POSTFIX",
+        "host": "",
+        "instance": "",
+        "queue_id": "",
+        "message_key": b"",
+        "parent_message_key": None,
+        "parent_queue_id": None,
+        "next_queue_id": None,
+        "message_id": None,
+        "event": "DELIVERY",
+        "kind": "MESSAGE",
+        "direction": "UNKNOWN",
+        "sender": None,
+        "recipient": None,
+        "original_recipient": None,
+        "sender_logged": None,
+        "recipient_logged": None,
+        "authenticated_user": None,
+        "local_uid": None,
+        "sender_ip": None,
+        "sender_port": None,
+        "sender_ip_origin": "NOT_LOGGED",
+        "sender_host": None,
+        "helo": None,
+        "recipient_ip": None,
+        "recipient_port": None,
+        "recipient_ip_origin": "NOT_CONNECTED",
+        "recipient_host": None,
+        "server_ip": server_ip,
+        "outcome": "UNKNOWN",
+        "is_final": True,
+        "attempts": 0,
+        "dsn": None,
+        "smtp_code": None,
+        "size_bytes": None,
+        "recipient_count": None,
+        "tls": None,
+        "access_protocol": None,
+        "session_id": None,
+        "flags": [],
+        "agent_id": "",
+        "agent_epoch": 0,
+        "agent_sequence": -1,
+        "source_name": "",
+        "source_offset": 0,
+    }

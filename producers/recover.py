@@ -1,6 +1,7 @@
 """The joining state over a restart: snapshots, and running again what came after the last one.
 
-A snapshot is the whole `Capture` as JSON, naming the outbox frame behind which it stands. At start the newest one is
+A snapshot is the whole `Capture` as lines of JSON, naming the outbox frame behind which it stands, then a checksum; it
+is written as it is made, so that a long queue does not stand in memory twice. At start the newest one is
 loaded and the frames after it are run again, in their order, from the same bytes of the same files; what they give
 is compared with what they gave (count and record_ids) and thrown away. So a transaction that was half read when the
 agent was killed is joined as if nothing had happened.
@@ -11,13 +12,13 @@ nothing is sent twice, messages that were half read come out with PARTIAL_START,
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, Protocol
+from typing import Any, BinaryIO, Final, Literal, NamedTuple, Protocol
 
 from infra.platform import logging
 from infra.platform.clock import MINUTE
-from infra.platform.durable import write_atomically
+from infra.platform.durable import write_parts_atomically
 from producers.capture import TOO_LONG, TOO_LONG_ON, Capture, FileRead
 from producers.errors import InputError, OutboxDamagedError, OutboxInUseError, RerunDiffersError
 from producers.follow import Chunk
@@ -28,7 +29,16 @@ from schemas import avro
 SNAPSHOT_MICROSECONDS: Final = MINUTE
 READS_MAX: Final = 5
 SNAPSHOT_LOG_BYTES: Final = 64 * 1024**2
+_CRC_BYTES: Final = 9  # in hexadecimal digits, and a line end
 _LOG = logging.get("agent")
+
+
+class Snapshot(NamedTuple):
+    """What was written: the frame behind which it stands, the state of the `Capture`, and its assembler's snapshot."""
+
+    frame_end: int
+    state: dict[str, Any]
+    joining: bytes
 
 
 def save(outbox: Outbox, capture: Capture) -> None:
@@ -39,22 +49,48 @@ def save(outbox: Outbox, capture: Capture) -> None:
 
 def write(folder: Path, frame_end: int, capture: Capture) -> None:
     """Write a snapshot that stands behind `frame_end`. OSError when the disk takes no more; the old one stays."""
-    body = json.dumps({"format": 1, "frame_end": frame_end, "capture": capture.state()}).encode()
-    write_atomically(folder / "snapshot.json", b"%08x\n" % zlib.crc32(body) + body)
+    write_parts_atomically(folder / "snapshot.json", _lines(frame_end, capture))
 
 
-def load(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """Frame end and state of the snapshot; None when there is none. OutboxDamagedError when it does not check."""
+def _lines(frame_end: int, capture: Capture) -> Iterator[bytes]:
+    head = json.dumps({"format": 2, "frame_end": frame_end, "capture": capture.state()}).encode() + b"\n"
+    crc = zlib.crc32(head)
+    yield head
+    for line in capture.assembler.snapshot_lines():
+        crc = zlib.crc32(line, crc)
+        yield line
+    yield b"%08x\n" % crc
+
+
+def load(folder: Path) -> Snapshot | None:
+    """The snapshot; None when there is none. OutboxDamagedError when it does not check."""
     try:
-        crc, _, body = (folder / "snapshot.json").read_bytes().partition(b"\n")
+        data = (folder / "snapshot.json").read_bytes()
     except FileNotFoundError:
         return None
+    if not data.startswith(b"{"):
+        return _load_format_1(folder, data)
+    if data[-_CRC_BYTES:] != b"%08x\n" % zlib.crc32(memoryview(data)[:-_CRC_BYTES]):
+        raise _damaged(folder)
+    end = data.index(b"\n") + 1
+    document = json.loads(data[:end])
+    return Snapshot(document["frame_end"], document["capture"], data[end:-_CRC_BYTES])
+
+
+def _load_format_1(folder: Path, data: bytes) -> Snapshot:
+    """The checksum before one document, which has the assembler's snapshot as text."""
+    crc, _, body = data.partition(b"\n")
     if crc != b"%08x" % zlib.crc32(body):
-        raise OutboxDamagedError(
-            f"snapshot.json in {folder} is damaged.", "Restore the folder whole from where it was copied."
-        )
+        raise _damaged(folder)
     document = json.loads(body)
-    return document["frame_end"], document["capture"]
+    state = document["capture"]
+    return Snapshot(document["frame_end"], state, state.pop("assembler").encode())
+
+
+def _damaged(folder: Path) -> OutboxDamagedError:
+    return OutboxDamagedError(
+        f"snapshot.json in {folder} is damaged.", "Restore the folder whole from where it was copied."
+    )
 
 
 class Bytes(Protocol):
@@ -77,8 +113,8 @@ def recover(outbox: Outbox, capture: Capture, files: Bytes) -> Literal["new", "e
     snapshot = load(outbox.folder)
     start = outbox.start
     if snapshot is not None:
-        start, state = snapshot
-        capture.restore(state)
+        start = snapshot.frame_end
+        capture.restore(snapshot.state, snapshot.joining)
         if start > outbox.end:
             raise OutboxDamagedError(
                 f"The outbox {outbox.folder} ends before its snapshot.",
@@ -111,8 +147,8 @@ def files_read(folder: Path) -> list[FileRead]:
     """
     for _ in range(READS_MAX):
         snapshot = load(folder)
-        start, state = snapshot or (0, {"files_read": []})
-        ranges = ranges_of(state["files_read"])
+        start = snapshot.frame_end if snapshot else 0
+        ranges = ranges_of(snapshot.state["files_read"]) if snapshot else []
         try:
             for frame, _ in read_frames(folder, start):
                 if frame["kind"] == "CHUNK":

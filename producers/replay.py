@@ -3,7 +3,6 @@
 Several files are one stream, in the order given. At the end what is still open comes out with is_final false.
 """
 
-import json
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -15,7 +14,8 @@ from infra.platform.settings import Site, Source
 from producers.assemble import Assembler
 from producers.errors import OutputError
 from producers.logfile import CHUNK_BYTES_MAX, LINE_BYTES_MAX, ends_well, open_log, read_there_is
-from schemas.envelope import Envelope, json_object
+from schemas import envelope_json
+from schemas.envelope import Envelope
 
 AGENT_ID = "replay"
 
@@ -74,7 +74,7 @@ def print_records(records: Replayed, out: TextIO) -> dict[str, Any]:
             counts: dict[str, Any] = end.value
             _write(out, "")
             return counts
-        _write(out, json.dumps(json_object(record), ensure_ascii=False, separators=(",", ":")) + "\n")
+        _write(out, envelope_json.line(record) + "\n")
 
 
 def _write(out: TextIO, text: str) -> None:

@@ -2,7 +2,8 @@
 
 import re
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
+from socket import AF_INET, inet_pton
 from typing import Final
 
 from producers.events import Address
@@ -11,6 +12,8 @@ CACHED_BYTES_MAX: Final = 320  # RFC 5321: 64 octets, @, 255 octets; what is lon
 IP_BYTES_MAX: Final = 128  # with prefix and zone
 _NEEDS_QUOTES: Final = re.compile(r'[\s"(),:;<>@\[\\\]]')
 _V4_PREFIX: Final = b"\x00" * 10 + b"\xff\xff"
+# What may stand in a local part without quotes: the bytes that _NEEDS_QUOTES does not find.
+_PLAIN: Final = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'"(),:;<>@[\\]')
 
 
 def decode(raw: bytes) -> tuple[str, bool]:
@@ -31,6 +34,8 @@ def address(raw: bytes) -> Address:
 
 
 def _read_address(raw: bytes) -> Address:
+    if raw.translate(None, _PLAIN) == b"@":  # one at sign, and nothing that is special anywhere
+        return Address(raw.decode("ascii"))
     text, invalid = decode(raw)
     if invalid:  # what stands for its bytes is no address form; it is kept so that the bytes can be had back
         return Address(text, None, ("INVALID_BYTES",))
@@ -58,8 +63,8 @@ def _ip_address(raw: bytes) -> bytes | None:
         text = raw.decode("ascii").removeprefix("IPv6:").partition("%")[0]
         if ":" in text:
             return IPv6Address(text).packed
-        return _V4_PREFIX + IPv4Address(text).packed
-    except ValueError:
+        return _V4_PREFIX + inet_pton(AF_INET, text)
+    except (ValueError, OSError):
         return None
 
 

@@ -1,6 +1,7 @@
 """Small files that outlive a power cut."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +14,16 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, sync_name: b
     Without `sync_name` the new name is durable only once the caller has synced the folder (many files, one sync).
     OSError when the disk does not take it; the old file stays.
     """
+    write_parts_atomically(path, (data,), mode=mode, sync_name=sync_name)
+
+
+def write_parts_atomically(path: Path, parts: Iterable[bytes], *, mode: int = 0o600, sync_name: bool = True) -> None:
+    """The same of parts that are made one after the other, and never are in memory together."""
     temporary = path.with_name(path.name + NEW_SUFFIX)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)

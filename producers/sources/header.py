@@ -49,6 +49,7 @@ class Stamps:
         self._month = 0
         self._last_prefix = b""
         self._last: tuple[Moment, int] | None = None
+        self._last_second = (b"", 0)  # RFC 3339: what stands around the six decimals, and the second's time
         self._own_second: tuple[bytes, bytes | None] = (b"", None)
         self._own_moment = Moment(0, "EXACT", None)
 
@@ -101,6 +102,10 @@ class Stamps:
         end = line.find(b" ", 19, 40)
         if end < 0 or line[10:11] != b"T":
             return None
+        decimals = line[20:26]
+        around = line[:20] + line[26:end]
+        if around == self._last_second[0] and decimals.isdigit():
+            return Moment(self._last_second[1] + int(decimals), "EXACT", None), end + 1
         try:
             stamp = datetime.fromisoformat(line[:end].decode("ascii"))
             moment = (
@@ -108,7 +113,11 @@ class Stamps:
             )
         except (ValueError, OverflowError):
             return None
-        return (moment, end + 1) if _TIME_MIN <= moment.time < _TIME_MAX else None
+        if not _TIME_MIN <= moment.time < _TIME_MAX:
+            return None
+        if stamp.tzinfo is not None and line[19:20] == b"." and len(decimals) == 6 and decimals.isdigit():
+            self._last_second = (around, moment.time - int(decimals))
+        return moment, end + 1
 
     def _rfc3164(self, prefix: bytes, reference_time: int) -> tuple[Moment, int] | None:
         """`Mmm dd hh:mm:ss `, the day with a space, a zero or nothing before it."""

@@ -8,6 +8,7 @@ and is never searched for fields. Grammar: the source tree's own format strings,
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from producers.events import (
@@ -37,6 +38,8 @@ from producers.text import address, bounded, decode, ip_address, scan_address
 from schemas.envelope import Kind, Outcome
 
 TEXT_BYTES_MAX: Final = 2000  # Postfix cuts what it logs there
+QUEUE_ID_BYTES_MAX: Final = 24
+RELAY_BYTES_CACHED: Final = 256
 # Short: microseconds and inode in upper-case hex. Long: base 52 without vowels, so no word looks like one.
 _QUEUE_ID: Final = re.compile(rb"(?:[0-9A-F]{6,24}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,24})\Z")
 _DELAY: Final = re.compile(rb"\d{1,8}(?:\.\d{1,6})?\Z")
@@ -66,8 +69,8 @@ _UNKNOWN_RELAY: Final = Relay("", None, None, None, "NOT_LOGGED")
 def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
     """The event of one line. `daemon` = the tag behind its last slash; `text` = what follows `tag[pid]: `."""
     name, mark, rest = text.partition(b": ")
-    if mark and (name == b"NOQUEUE" or (_QUEUE_ID.match(name))):
-        queue_id = "" if name == b"NOQUEUE" else name.decode("ascii")
+    queue_id = queue_id_of(name) if mark and len(name) <= QUEUE_ID_BYTES_MAX else None
+    if queue_id is not None:
         if rest == b"removed":
             by_hand = daemon == b"postsuper"
             return Removed(queue_id, by_hand, pid.decode("ascii", "replace") if by_hand else "")
@@ -78,6 +81,14 @@ def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
     if text.startswith((b"proxy-accept: ", b"proxy-reject: ")):
         return _by_word("", daemon, pid, text)
     return postfix_notes.parse(daemon, pid, text)
+
+
+@lru_cache(maxsize=16_384)
+def queue_id_of(name: bytes) -> str | None:
+    """The queue id that stands before a line's facts: empty for NOQUEUE, None when it is none."""
+    if name == b"NOQUEUE":
+        return ""
+    return name.decode("ascii") if _QUEUE_ID.match(name) else None
 
 
 def _arrived(queue_id: str, pid: bytes, rest: bytes) -> Event:
@@ -106,7 +117,13 @@ def _arrived(queue_id: str, pid: bytes, rest: bytes) -> Event:
 
 
 def _client(value: bytes, user: str | None, flags: tuple[str, ...], *, forwarded: bool) -> Client:
-    name, ip, port = client_of(value)
+    return client_event(*client_of(value), user, flags, forwarded=forwarded)
+
+
+def client_event(
+    name: bytes, ip: bytes | None, port: int | None, user: str | None, flags: tuple[str, ...], *, forwarded: bool
+) -> Client:
+    """A client by its parts."""
     host = None if name in (b"unknown", b"") else decode(name)[0]
     origin = "UNKNOWN_TO_MTA" if ip is None else "FORWARDED" if forwarded else "CONNECTION"
     return Client(ip, port, origin, host, None, user, None, flags)  # type: ignore[arg-type]  # one of the three words
@@ -177,8 +194,8 @@ def _delivery(queue_id: str, _pid: bytes, rest: bytes) -> Event:
         return NotUnderstood("postfix-status")
     middle = rest[delay:dsn_at]
     tls_at = middle.find(b", tls=")
-    relay = _relay(rest[at + 8 : delay].partition(b", conn_use=")[0])
-    return _outcome(
+    relay = relay_event(rest[at + 8 : delay].partition(b", conn_use=")[0])
+    return delivery_event(
         queue_id,
         recipient,
         original,
@@ -187,11 +204,11 @@ def _delivery(queue_id: str, _pid: bytes, rest: bytes) -> Event:
         rest[dsn_at + 6 : status_at],
         text,
         middle[tls_at + 6 :] if tls_at >= 0 else None,
-        _seconds(middle[8:].partition(b",")[0]),
+        seconds(middle[8:].partition(b",")[0]),
     )
 
 
-def _outcome(
+def delivery_event(
     queue_id: str,
     recipient: Address,
     original: Address | None,
@@ -202,7 +219,7 @@ def _outcome(
     tls: bytes | None,
     delay_seconds: float | None,
 ) -> Delivery:
-    """What the free text may tell: ids in strict form and a reply code, nothing else of it."""
+    """A delivery by its parts. What the free text may tell: ids in strict form and a reply code, nothing else."""
     next_queue_id = child = session = None
     if outcome == "SENT":
         if relay.ip_origin == "LOCAL_DELIVERY":
@@ -212,11 +229,10 @@ def _outcome(
         elif relay.text == "none":
             outcome = "DISCARDED"
         if child is None:
-            found = QUEUED_AS.search(text) or EXIM_ID.search(text) or SENDMAIL_ID.search(text)
-            next_queue_id = found[1].decode("ascii") if found else None
-            found = LMTP_SESSION.search(text)
+            next_queue_id = _next_queue_id(text)
+            found = LMTP_SESSION.search(text) if b" Saved" in text else None
             session = found[1].decode("ascii") if found else None
-    code = _REPLY_CODE.search(text)
+    code = _REPLY_CODE.match(text) or _REPLY_CODE.search(text)
     return Delivery(
         queue_id,
         recipient,
@@ -233,13 +249,27 @@ def _outcome(
     )
 
 
-def _seconds(text: bytes) -> float | None:
+def seconds(text: bytes) -> float | None:
     """`0.12` or `345678`."""
     return float(text) if _DELAY.match(text) else None
 
 
-def _relay(text: bytes) -> Relay:
+def _next_queue_id(text: bytes) -> str | None:
+    """The id under which the next hop says it has the mail; each pattern is tried only where its word stands."""
+    found = QUEUED_AS.search(text) if b"ueued as " in text else None
+    if found is None and b"id=" in text:
+        found = EXIM_ID.search(text)
+    if found is None and b"2.0.0 " in text:
+        found = SENDMAIL_ID.search(text)
+    return found[1].decode("ascii") if found else None
+
+
+def relay_event(text: bytes) -> Relay:
     """`host[ip]:port`, `host[socket]`, `none`, or the name of a local agent."""
+    return _known_relay(text) if len(text) <= RELAY_BYTES_CACHED else _relay_of(text)
+
+
+def _relay_of(text: bytes) -> Relay:
     shown = decode(text)[0]
     if text == b"none":
         return Relay(shown, None, None, None, "NOT_CONNECTED")
@@ -250,6 +280,9 @@ def _relay(text: bytes) -> Relay:
     if ip is None:  # a socket in the file system: LMTP to a mailbox server on this host
         return Relay(shown, decode(found[1])[0], None, None, "LOCAL_DELIVERY")
     return Relay(shown, decode(found[1])[0], ip, int(found[3]) if found[3] else None, "NEXT_HOP")
+
+
+_known_relay: Final = lru_cache(maxsize=4096)(_relay_of)
 
 
 def _address_until(rest: bytes, start: int, followers: tuple[bytes, ...]) -> tuple[Address | None, int]:

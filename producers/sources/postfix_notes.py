@@ -116,6 +116,22 @@ _WITH_QUEUE_ID: Final[tuple[tuple[bytes, str], ...]] = (
 )
 
 
+_BEGINNING_BYTES: Final = 4
+
+
+def _by_beginning(rules: tuple[tuple[bytes, str], ...]) -> dict[bytes, list[tuple[bytes, Ignored]]]:
+    """The rules by the first bytes of their beginnings, in their order."""
+    found: dict[bytes, list[tuple[bytes, Ignored]]] = {}
+    for beginning, rule in rules:
+        assert len(beginning) >= _BEGINNING_BYTES
+        found.setdefault(beginning[:_BEGINNING_BYTES], []).append((beginning, Ignored(rule)))
+    return found
+
+
+_TALK: Final = _by_beginning(_RULES)
+_TALK_WITH_QUEUE_ID: Final = _by_beginning(_WITH_QUEUE_ID)
+
+
 def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
     """A line without a queue id."""
     if text.startswith(b"disconnect from "):
@@ -127,9 +143,9 @@ def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
         client = Client(None, None, "NOT_LOGGED")
         flags = ("RECIPIENTS_INCOMPLETE",)
         return Refusal(found[1].decode("ascii"), client, None, None, "REFUSED", None, None, True, flags)
-    for beginning, rule in _RULES:
+    for beginning, ignored in _TALK.get(text[:_BEGINNING_BYTES], ()):
         if text.startswith(beginning):
-            return Ignored(rule)
+            return ignored
     if (found := _DELETED_ALL.match(text)) is not None:
         return RemovedByHand(pid.decode("ascii", "replace"), int(found[1]))
     if daemon in _QUIET:
@@ -139,7 +155,7 @@ def parse(daemon: bytes, pid: bytes, text: bytes) -> Event:
 
 def with_queue_id(_daemon: bytes, rest: bytes) -> Event:
     """Text behind a queue id that is no fact."""
-    for beginning, rule in _WITH_QUEUE_ID:
+    for beginning, ignored in _TALK_WITH_QUEUE_ID.get(rest[:_BEGINNING_BYTES], ()):
         if rest.startswith(beginning):
-            return Ignored(rule)
+            return ignored
     return NotUnderstood("postfix-queue-id-talk")

@@ -118,7 +118,7 @@ def test_a_snapshot_of_before_is_understood(agent: Agent) -> None:
     agent.run()
     state = agent.capture.state()
     state["positions"]["mail"] = state["positions"]["mail"][:4]
-    agent.capture.restore(state)
+    agent.capture.restore(state, agent.capture.assembler.snapshot())
     assert (agent.capture.positions["mail"].reference_time, agent.capture.positions["mail"].cut) == (0, False)
     agent.crash().box.close()
 

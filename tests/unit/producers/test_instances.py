@@ -124,10 +124,23 @@ def test_only_what_a_command_did_not_name_is_a_loss() -> None:
     assert outcomes(records) == {(None, "DELETED"): 1}
 
 
+def test_a_message_that_waits_is_known_by_its_new_queue_only() -> None:
+    """Decided under a service's name before the queue manager of another one told of it; then it ends."""
+    facts = ("client=c[192.0.2.1]", sent("a@example.com"), "from=<s@example.net>, size=1, nrcpt=1 (queue active)")
+    tags = ("in/smtpd", "in/smtp", "out/qmgr")
+    assembler = Assembler(Site(), [SOURCE])
+    lines = [f"{tag}: 4jYKJ82btYzLhNx: {fact}" for tag, fact in zip(tags, facts, strict=True)]
+    assert len(assembler.read("mail", log(*lines, "out/qmgr: 4jYKJ82btYzLhNx: removed"), 0, NOW, NOW)) == 1
+    assert assembler.open_transactions == 0
+    assert not assembler._messages._incomplete
+    Assembler.restore(assembler.snapshot(), Site(), [SOURCE])
+
+
 def test_a_snapshot_of_an_earlier_version_is_taken_over() -> None:
     assembler = Assembler(Site(), [SOURCE])
     assembler.read("mail", log(*message(sent("a@example.com"))[:3]), 0, NOW, NOW)
-    state = json.loads(assembler.snapshot())
+    state, *messages = map(json.loads, assembler.snapshot().splitlines())
+    state["format"], state["messages"]["transactions"] = 1, messages  # one document
     for name in ("noted", "by_hand"):
         del state[name]
     for name in ("instances", "filtered"):

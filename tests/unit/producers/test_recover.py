@@ -2,6 +2,7 @@
 
 import json
 import random
+import zlib
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -172,6 +173,42 @@ def test_damaged_snapshot_stops_the_agent(tmp_path: Path) -> None:
         agent.start()
 
 
+@pytest.mark.parametrize("at", [0, 1, 9, -9, -1])
+def test_a_snapshot_that_is_cut_is_damaged(tmp_path: Path, at: int) -> None:
+    agent = Agent(tmp_path / "outbox", GOLDEN)
+    agent.read_to(_line_ends(GOLDEN.read_bytes())[10])
+    agent.box.sync()
+    recover.save(agent.box, agent.capture)
+    agent.kill()
+    file = tmp_path / "outbox" / "snapshot.json"
+    file.write_bytes(file.read_bytes()[:at])
+    with pytest.raises(OutboxDamagedError, match=r"snapshot\.json"):
+        agent.start()
+
+
+def test_a_snapshot_of_format_1_is_read(tmp_path: Path) -> None:
+    """One document with the assembler's own as text in it, behind its checksum."""
+    agent = Agent(tmp_path / "outbox", GOLDEN)
+    agent.read_to(_line_ends(GOLDEN.read_bytes())[40])
+    agent.box.sync()
+    recover.save(agent.box, agent.capture)
+    assert agent.capture.assembler.open_transactions > 0
+    file = tmp_path / "outbox" / "snapshot.json"
+    new = file.read_bytes()
+    head, assembler, *messages = [json.loads(line) for line in new.splitlines()[:-1]]
+    assembler["format"] = 1
+    assembler["messages"]["transactions"] = messages
+    head["format"] = 1
+    head["capture"]["assembler"] = json.dumps(assembler)
+    body = json.dumps(head).encode()
+    file.write_bytes(b"%08x\n" % zlib.crc32(body) + body)
+    agent.kill()
+    agent.start()
+    recover.save(agent.box, agent.capture)
+    assert file.read_bytes() == new
+    agent.kill()
+
+
 def test_coverage_is_cut_by_count_day_and_time(tmp_path: Path) -> None:
     """At most RECORDS_MAX records and one legal day an interval; lines and positions are counted once."""
     many = b"".join(
@@ -211,4 +248,6 @@ def test_files_read_are_known_to_a_backfill(tmp_path: Path) -> None:
     ranges = recover.files_read(tmp_path / "outbox")
     agent.kill()
     assert (ranges[0].from_offset, ranges[-1].to_offset) == (0, agent.capture.positions["mail"].offset)
-    assert json.loads((tmp_path / "outbox" / "snapshot.json").read_bytes().partition(b"\n")[2])["frame_end"]
+    snapshot = recover.load(tmp_path / "outbox")
+    assert snapshot is not None
+    assert snapshot.frame_end
