@@ -12,7 +12,7 @@ _OWN: Final = re.compile(
     rb"|(?:relay|delivery): (?:Ok|TempFail|PermFail|Expire|Remove) for [0-9a-f]{16}: "
     rb"|smtp-(?:in|out): |[a-z-]+: session [0-9a-f]{16}: "
     rb"|info: |warn: |debug: |smtpd: |imsg: |mproc: |expand: |lookup: |rule #|ramstat: |queue-backend: |scheduler: "
-    rb"|Exiting\\Z|commands executed from aliases "
+    rb"|Exiting\Z|commands executed from aliases "
     rb"|(?:smtp|mta|mda|bounce): (?:0x[0-9a-f]+: |new user )"
 )
 _PUT_IN: Final = b"- smtpd: "  # host and tag; `-` stands for a host that is not told
