@@ -7,8 +7,9 @@
 5. COMMITTED: each is answered with its index
 6. PUBLISHED: at most once a second, and at the end, tiles and then the checkpoint (publish)
 
-When the disk takes nothing, everybody is told so. When a sync fails, what is on disk is not known: this process ends,
-and the next start reads it (recover).
+When the disk takes nothing, everybody is told so. When a sync fails, what is on disk is not known: nothing is committed
+or published any more and this process ends. The next start reads what is there, writes it again and syncs it before it
+signs or answers (recover, 8); so an entry that was refused may be there afterwards.
 """
 
 import asyncio
