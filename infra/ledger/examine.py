@@ -13,7 +13,7 @@
 
 Files that carry no claim: `lock`, which is empty. What a kill leaves behind (a torn append, a payload without a leaf,
 `*.new`) is noted, and is no finding: the next start takes it away. While a writer runs, only what its checkpoint
-counts is looked at: what lies behind moves.
+counts is looked at: what lies behind moves. Only ERASED entries are looked for there, when a payload is gone.
 """
 
 from datetime import date, tzinfo
@@ -101,6 +101,8 @@ def _examine(folder: Path, origin: str, verifier: Verifier, check: PayloadCheck,
     except LedgerDamagedError as error:
         findings.add(leaves.FOLDER, error.message)
     tile_check.end()
+    if live:
+        check.orders_behind(folder, count)
     check.end(str(verifier), findings)
     if head is not None and tile_check.published_root not in (None, head.root):
         findings.add(CHECKPOINT, "its root is not that of the leaves")
