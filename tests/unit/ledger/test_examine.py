@@ -246,3 +246,19 @@ def test_a_payload_read_in_the_middle_of_its_erasure_is_no_alarm(
 
     monkeypatch.setattr(payloads, "read", read)
     assert verified(settings)["findings"] == []
+
+
+def test_partial_tiles_that_go_meanwhile_are_no_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The running writer publishes the full one between two looks."""
+    settings = filled(tmp_path, 299)
+    folder = settings.folder / "tile" / "0" / "000.p"
+    folder.mkdir()
+    real = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path == folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert verified(settings)["findings"] == []

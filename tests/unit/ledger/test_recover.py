@@ -13,7 +13,7 @@ from infra.ledger.keys import load
 from infra.ledger.store import Store
 from infra.platform.errors import SettingsError
 from infra.platform.settings import Ledger
-from infra.proof import checkpoint, leaf, merkle
+from infra.proof import checkpoint, leaf, merkle, tiles
 from infra.proof.checkpoint import Checkpoint
 from infra.proof.kinds import KINDS, REGISTRY_KINDS
 from tests.unit.ledger.ledgers import LATER, append, filled, new, opened
@@ -347,6 +347,24 @@ def test_partial_tiles_go_when_the_full_one_is_published(tmp_path: Path) -> None
     store.publish()
     store.close()
     assert sorted(path.name for path in folder.iterdir()) == ["000", "001.p"]
+
+
+def test_a_proof_goes_on_when_the_full_tile_takes_the_place_of_a_partial_one(tmp_path: Path) -> None:
+    settings = filled(tmp_path, 200)
+    store = opened(settings)
+    root = store.head.note
+    node = store.node(201)
+    for number in range(300, 360):
+        append(store, number)
+    store.publish()
+    assert not (settings.folder / "tile" / "0" / "000.p").exists()
+    proof = merkle.inclusion_proof(7, 201, node)
+    keys = load(settings.keys_dir, settings.origin)
+    then = checkpoint.verify(root.encode(), settings.origin, [keys.log.verifier])
+    merkle.verify_inclusion(merkle.leaf_hash(store.leaf(7)), 7, 201, proof, then.root)
+    with pytest.raises(FileNotFoundError):
+        store._tile(tiles.Tile(0, 9, 256))
+    store.close()
 
 
 @pytest.mark.parametrize("kind", ["GENESIS", "ERASED", "UNKNOWN", ""])
