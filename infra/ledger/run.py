@@ -42,9 +42,10 @@ class Writer:
         reading = answers.Reading(self.store, answers.Noted(self.store, self._users, self._waiting))
         self._stop = asyncio.Event()
         self._disk = ThreadPoolExecutor(1, "commit")  # one thread writes, and the event loop never waits for the disk
+        seconds, people = settings.request_timeout_seconds, self._users.people
         self._doors = (
-            Door(settings.append_socket, self._users.appenders, self._append, settings.request_timeout_seconds),
-            Door(settings.read_socket, self._users.readers, reading, settings.request_timeout_seconds),
+            Door(settings.append_socket, self._users.appenders, self._append, seconds, people),
+            Door(settings.read_socket, self._users.readers, reading, seconds, people),
         )
 
     async def run(self) -> None:
