@@ -196,10 +196,14 @@ def _complete_erasures(folder: Path, ordered: set[int]) -> None:
 
 def erasures(folder: Path, keys: Keys, count: int) -> Iterator[tuple[int, int]]:
     """Every ERASED entry and the entry that it erased. LedgerDamagedError."""
+    held, records = -1, list[Record]()  # the last file: they come in order
     for index, one in enumerate(leaves.read(folder / leaves.FOLDER, 0, count)):
         if one[1] != TYPES["ERASED"]:
             continue
-        _, payload = _opened(folder, keys, index)
+        number, offset = divmod(index, payloads.PER_FILE)
+        if number != held:
+            held, records = number, payloads.read(folder / payloads.FOLDER / name_of(number))
+        _, payload = _unseal(keys, index, records[offset])
         target = canonical.decode(payload).get("index")
         if not isinstance(target, int) or not 0 <= target < index:
             raise LedgerDamagedError(f"Entry {index} erases an entry that is not there.", _ADVICE)
@@ -214,11 +218,6 @@ def _check_tail(folder: Path, keys: Keys, count: int, ordered: set[int]) -> None
         record = records[index - first]
         if not record.erased and index not in ordered and one[2:] != leaf.commitment(*_unseal(keys, index, record)):
             raise LedgerDamagedError(f"The payload of entry {index} is not the one of its leaf.", _ADVICE)
-
-
-def _opened(folder: Path, keys: Keys, index: int) -> tuple[bytes, bytes]:
-    number, offset = divmod(index, payloads.PER_FILE)
-    return _unseal(keys, index, payloads.read(folder / payloads.FOLDER / name_of(number))[offset])
 
 
 def _unseal(keys: Keys, index: int, record: Record) -> tuple[bytes, bytes]:

@@ -13,7 +13,7 @@ from infra.ledger.keys import load
 from infra.ledger.store import Store
 from infra.platform.errors import SettingsError
 from infra.platform.settings import Ledger
-from infra.proof import checkpoint, leaf, merkle, tiles
+from infra.proof import checkpoint, leaf
 from infra.proof.checkpoint import Checkpoint
 from infra.proof.kinds import KINDS, REGISTRY_KINDS
 from tests.unit.ledger.ledgers import LATER, append, filled, new, opened
@@ -221,7 +221,7 @@ def test_an_erasure_is_completed(tmp_path: Path) -> None:
     assert not payloads.read(path)[2].erased
     again = opened(settings)
     assert payloads.read(path)[2].erased
-    assert again.read(2, 1)[0].payload is None
+    assert next(again.read(2, 1)).payload is None
     again.close()
 
 
@@ -296,20 +296,6 @@ def test_a_group_larger_than_the_known_requests(tmp_path: Path, monkeypatch: pyt
     store.close()
 
 
-def test_reads_over_files_and_at_the_end(tmp_path: Path) -> None:
-    settings = filled(tmp_path, 520)
-    store = opened(settings)
-    found = store.read(250, 300)
-    assert [entry.index for entry in found] == list(range(250, 521))
-    assert all(leaf.commitment(e.salt or b"", e.payload or b"") == e.leaf[2:] for e in found)
-    assert store.read(521, 5) == []
-    node = store.node(store.published.size)
-    proof = merkle.inclusion_proof(300, 521, node)
-    root = merkle.subtree(0, 521, node)
-    merkle.verify_inclusion(merkle.leaf_hash(store.leaf(300)), 300, 521, proof, root)
-    store.close()
-
-
 def test_nothing_is_committed_while_too_much_is_unpublished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from infra.ledger.errors import NotCommittedError
 
@@ -347,24 +333,6 @@ def test_partial_tiles_go_when_the_full_one_is_published(tmp_path: Path) -> None
     store.publish()
     store.close()
     assert sorted(path.name for path in folder.iterdir()) == ["000", "001.p"]
-
-
-def test_a_proof_goes_on_when_the_full_tile_takes_the_place_of_a_partial_one(tmp_path: Path) -> None:
-    settings = filled(tmp_path, 200)
-    store = opened(settings)
-    root = store.head.note
-    node = store.node(201)
-    for number in range(300, 360):
-        append(store, number)
-    store.publish()
-    assert not (settings.folder / "tile" / "0" / "000.p").exists()
-    proof = merkle.inclusion_proof(7, 201, node)
-    keys = load(settings.keys_dir, settings.origin)
-    then = checkpoint.verify(root.encode(), settings.origin, [keys.log.verifier])
-    merkle.verify_inclusion(merkle.leaf_hash(store.leaf(7)), 7, 201, proof, then.root)
-    with pytest.raises(FileNotFoundError):
-        store._tile(tiles.Tile(0, 9, 256))
-    store.close()
 
 
 @pytest.mark.parametrize("kind", ["GENESIS", "ERASED", "UNKNOWN", ""])
