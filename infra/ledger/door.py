@@ -9,7 +9,8 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +20,12 @@ from infra.ledger.frames import FRAME_BYTES_MAX, LENGTH_BYTES, FrameError
 from infra.platform import logging, metrics
 from infra.platform.errors import LiucunError, SettingsError
 
-CONNECTIONS_MAX: Final = 128
+CONNECTIONS_MAX: Final = 64  # of one user: nobody takes those of another
 IDLE_SECONDS_MAX: Final = 3600.0  # a client opens another connection when it needs one
+PEOPLE_IDLE_SECONDS_MAX: Final = 60.0  # of a person, whose commands end soon
+BACKLOG: Final = 128
 REFUSED_SECONDS_MAX: Final = 1.0
+REFUSED_MAX: Final = 16  # who are told why; beyond, a refused connection is closed at once
 _UCRED: Final = struct.Struct("3i")  # pid, uid, gid
 _LOG = logging.get("ledger")
 
@@ -31,13 +35,18 @@ Handler = Callable[[int, dict[str, Any]], Awaitable[dict[str, Any]]]
 class Door:
     """One socket. `handler` gets the caller's uid and a request, and gives the answer's members."""
 
-    def __init__(self, path: Path, uids: list[int], handler: Handler, seconds_max: float) -> None:
-        """Nothing is opened yet. The process's own uid is always let in."""
+    def __init__(
+        self, path: Path, uids: list[int], handler: Handler, seconds_max: float, people: Collection[int] = ()
+    ) -> None:
+        """Nothing is opened yet. The process's own uid is always let in. `people`: uids that are no services."""
         self._path = path
         self._uids = {*uids, os.geteuid()}
         self._handler = handler
         self._seconds_max = seconds_max
+        self._people = people
         self._connections: set[asyncio.Task[None]] = set()
+        self._open: Counter[int] = Counter()  # connections that are served, by uid
+        self._refused = 0
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -51,7 +60,7 @@ class Door:
                 if _answered(path):
                     raise SettingsError(f"Another program listens on {path}.", "Give each ledger its own sockets.")
                 self._path.unlink()
-            self._server = await asyncio.start_unix_server(self._accept, path, backlog=CONNECTIONS_MAX)
+            self._server = await asyncio.start_unix_server(self._accept, path, backlog=BACKLOG)
             self._path.chmod(0o666)
         except OSError as error:
             raise SettingsError(
@@ -74,13 +83,12 @@ class Door:
         try:
             peer = _uid(writer)
             if peer not in self._uids:
-                await self._refuse(reader, writer, "NOT_ALLOWED", f"User {peer} may not use this socket.")
-            elif len(self._connections) > CONNECTIONS_MAX:
-                await self._refuse(reader, writer, "TOO_MANY_CONNECTIONS", f"{CONNECTIONS_MAX} connections are open.")
+                await self._turn_away(reader, writer, "NOT_ALLOWED", f"User {peer} may not use this socket.")
+            elif self._open[peer] >= CONNECTIONS_MAX:
+                message = f"{CONNECTIONS_MAX} connections of user {peer} are open."
+                await self._turn_away(reader, writer, "TOO_MANY_CONNECTIONS", message)
             else:
-                async with asyncio.timeout(None) as guard:
-                    while await self._one(peer, reader, writer, guard):
-                        pass
+                await self._serve(peer, reader, writer)
         except (OSError, asyncio.IncompleteReadError, TimeoutError, asyncio.CancelledError):
             pass  # gone, too slow, or the ledger stops: there is nobody to tell
         except Exception as error:  # one request must not end the others
@@ -90,12 +98,35 @@ class Door:
             self._connections.discard(task)
             writer.close()
 
+    async def _serve(self, peer: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request after the other."""
+        self._open[peer] += 1
+        try:
+            async with asyncio.timeout(None) as guard:
+                while await self._one(peer, reader, writer, guard):
+                    pass
+        finally:
+            self._open[peer] -= 1
+
+    async def _turn_away(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reason: str, message: str
+    ) -> None:
+        """Who may not speak takes nobody's place, and no more descriptors than a few."""
+        if self._refused >= REFUSED_MAX:
+            metrics.LEDGER_REFUSED.labels(reason).inc()
+            return
+        self._refused += 1
+        try:
+            await self._refuse(reader, writer, reason, message)
+        finally:
+            self._refused -= 1
+
     async def _one(
         self, peer: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guard: asyncio.Timeout
     ) -> bool:
         """One request and its answer; whether the connection goes on. `guard` ends a wait that has become too long."""
         clock = asyncio.get_running_loop().time
-        guard.reschedule(clock() + IDLE_SECONDS_MAX)
+        guard.reschedule(clock() + (PEOPLE_IDLE_SECONDS_MAX if peer in self._people else IDLE_SECONDS_MAX))
         first = await reader.readexactly(1)
         guard.reschedule(clock() + self._seconds_max)
         length = int.from_bytes(first + await reader.readexactly(LENGTH_BYTES - 1), "big")

@@ -61,7 +61,7 @@ class NotCommittedError(LedgerError):
 
 
 class StorageUnknownError(LedgerError):
-    """A sync failed, or what was begun could not be taken back. Only a start that reads the disk can go on."""
+    """A sync failed, or what was begun could not be taken back. Only a start, which writes it again, can go on."""
 
     reason = "STORAGE_UNKNOWN"
 

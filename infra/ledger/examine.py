@@ -13,9 +13,11 @@
 
 Files that carry no claim: `lock`, which is empty. What a kill leaves behind (a torn append, a payload without a leaf,
 `*.new`) is noted, and is no finding: the next start takes it away. While a writer runs, only what its checkpoint
-counts is looked at: what lies behind moves.
+counts is looked at: what lies behind moves. Only ERASED entries are looked for there, when a payload is gone.
 """
 
+import errno
+import os
 from datetime import date, tzinfo
 from pathlib import Path
 from typing import Any, Final
@@ -56,8 +58,7 @@ def fsck(settings: Ledger) -> dict[str, Any]:
 def verify(settings: Ledger, *, folder: Path | None, key: str | None, day: date | None, zone: tzinfo) -> dict[str, Any]:
     """1 to 8, of a ledger in use or of a copy; with what keys can be read. SettingsError."""
     where = folder or settings.folder
-    if not where.is_dir():
-        raise SettingsError(f"There is no ledger in {where}.", "Check --folder or ledger.folder.")
+    _check_readable(where)
     verifier = _verifier(settings, where, key)
     try:
         wrapping = key_files.load_wrapping_key(settings.keys_dir)
@@ -74,6 +75,26 @@ def verify(settings: Ledger, *, folder: Path | None, key: str | None, day: date 
     report["writer"] = _compare_with_writer(settings, verifier, report)
     report["ok"] = not report["findings"]
     return report
+
+
+def _check_readable(folder: Path) -> None:
+    """What this user may not read is no damage. SettingsError for that, and when there is no folder."""
+    advice = "Run it as the ledger's user, or on a copy: see docs/runbook.md, Auditors."
+    try:
+        if not folder.is_dir():
+            raise SettingsError(f"There is no ledger in {folder}.", "Check --folder or ledger.folder.")
+        for place, folders, names in os.walk(folder, onerror=_raise_denied):
+            for name in (*folders, *names):
+                path = Path(place) / name
+                if not os.access(path, os.R_OK, effective_ids=True) and os.path.lexists(path):  # else gone meanwhile
+                    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    except PermissionError as error:
+        raise SettingsError(f"{error.filename} may not be read by this user.", advice) from None
+
+
+def _raise_denied(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise error
 
 
 def sentences(report: dict[str, Any]) -> list[str]:
@@ -101,6 +122,8 @@ def _examine(folder: Path, origin: str, verifier: Verifier, check: PayloadCheck,
     except LedgerDamagedError as error:
         findings.add(leaves.FOLDER, error.message)
     tile_check.end()
+    if live:
+        check.orders_behind(folder, count)
     check.end(str(verifier), findings)
     if head is not None and tile_check.published_root not in (None, head.root):
         findings.add(CHECKPOINT, "its root is not that of the leaves")

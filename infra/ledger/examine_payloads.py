@@ -1,11 +1,13 @@
 """Payloads against leaves: opened where the keys can be read, else only their checksums."""
 
+import sys
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, date, tzinfo
 from pathlib import Path
 from typing import Any
 
-from infra.ledger import payloads
+from infra.ledger import leaves, payloads
 from infra.ledger.entries import time_of
 from infra.ledger.errors import LedgerDamagedError
 from infra.ledger.files import name_of
@@ -57,15 +59,33 @@ class PayloadCheck:
         if offset >= len(self._file):
             findings.add(f"entry {index}", "has a leaf and no payload")
             return
-        record = self._file[offset]
         try:
-            record.check()
-            if record.erased:
-                self._gone.add(index)
-            elif self._key is not None:
-                self._open(index, one, record)
-        except (PayloadError, CanonicalError, ProofError) as error:
+            try:
+                self._check(index, one, self._file[offset])
+            except PayloadError:  # read in the middle of an erasure, perhaps: what is damaged stays so
+                self._file = payloads.read(folder / name_of(number))
+                self._check(index, one, self._file[offset])
+        except (PayloadError, CanonicalError, ProofError, LedgerDamagedError, IndexError) as error:
             findings.add(f"entry {index}", str(error))
+
+    def orders_behind(self, folder: Path, count: int) -> None:
+        """Of a ledger in use: erasures whose ERASED entry lies behind its `count` leaves. `folder`: the ledger's."""
+        if self._key is None or self._gone <= self._ordered.keys():
+            return
+        # ERASED is durable before its payload goes. The journal ends, or is in the middle of a write, where none reads.
+        with suppress(LedgerDamagedError):
+            for index, one in enumerate(leaves.read(folder / leaves.FOLDER, count, sys.maxsize), count):
+                if one[1] == TYPES["ERASED"]:
+                    self._order_of(folder / payloads.FOLDER, index, one)
+
+    def _order_of(self, folder: Path, index: int, one: bytes) -> None:
+        assert self._key is not None
+        number, offset = divmod(index, payloads.PER_FILE)
+        with suppress(PayloadError, CanonicalError, IndexError, KeyError, TypeError, ValueError):
+            salt, data = payloads.unseal(self._key, index, payloads.read(folder / name_of(number))[offset])
+            target = int(canonical.decode(data)["index"])
+            if leaf.commitment(salt, data) == one[2:] and target in self._gone:
+                self._ordered[target] = index
 
     def end(self, log_key: str, findings: Findings) -> None:
         """After the last leaf: the erasures, and the genesis."""
@@ -92,6 +112,13 @@ class PayloadCheck:
                 records = payloads.read(path)[: payloads.PER_FILE]
                 if records and path.stat().st_size != records[-1].offset + len(records[-1].data):
                     findings.add(name, "has bytes behind its last payload")
+
+    def _check(self, index: int, one: bytes, record: Record) -> None:
+        record.check()
+        if record.erased:
+            self._gone.add(index)
+        elif self._key is not None:
+            self._open(index, one, record)
 
     def _open(self, index: int, one: bytes, record: Record) -> None:
         assert self._key is not None

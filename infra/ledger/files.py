@@ -70,6 +70,21 @@ def journal_files(folder: Path) -> list[Path]:
     return found
 
 
+def write_again(folder: Path, first: int) -> None:
+    """Make a journal's files from this number on durable, whatever became of their last sync. OSError.
+
+    A sync alone does not do: after one that has failed their pages count as clean, and it would write nothing.
+    """
+    for path in journal_files(folder)[first:]:
+        with path.open("r+b") as file:
+            data = file.read()
+            file.seek(0)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # with its length, which may have been cut
+    sync_folder(folder)
+
+
 def name_of(number: int) -> str:
     """Name of a journal's file."""
     return f"{number:010d}"
@@ -119,10 +134,9 @@ class Journal:
     def sync(self) -> None:
         """Make all that was appended durable. StorageUnknownError: what is on disk is then not known."""
         try:
-            for descriptor in self._unsynced:
-                os.fdatasync(descriptor)
-                os.close(descriptor)
-            self._unsynced = []
+            while self._unsynced:
+                os.fdatasync(self._unsynced[0])
+                os.close(self._unsynced.pop(0))
             if self._descriptor is not None:
                 os.fdatasync(self._descriptor)
             if self._new_names:
@@ -174,5 +188,5 @@ class Journal:
     def _unknown(self, error: OSError) -> StorageUnknownError:
         return StorageUnknownError(
             f"What {self.folder} holds on disk is not known ({error.strerror}); the writer ends.",
-            "Look at the disk; the next start reads what is there.",
+            "Look at the disk; the next start reads what is there, and writes it again.",
         )

@@ -40,6 +40,7 @@ def publish(folder: Path, publication: Publication) -> None:
                     f"The tile {path} is not the one that was written.",
                     "Run `liucun ledger fsck` and look who has access.",
                 )
+            touched.update(one for one in path.parents if one.is_relative_to(folder))  # its name may not be durable
             continue
         make_folder(path.parent)
         write_atomically(path, data, sync_name=False)

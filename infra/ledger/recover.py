@@ -9,6 +9,9 @@
 6. A payload that is not there any more was erased by an ERASED entry, and by one only; an erasure that was begun is
    completed.
 7. The payloads of the leaves behind the last full bundle open, and are what their leaves say.
+8. What was read may be in memory only: killed before its sync, or a sync has failed, after which Linux takes its pages
+   for written. So what lies behind the checkpoint is written again and synced before anything is signed, answered or
+   erased on the strength of it.
 """
 
 from collections import OrderedDict
@@ -18,13 +21,13 @@ from pathlib import Path
 from typing import Final
 
 from infra.ledger import leaves, payloads
-from infra.ledger.errors import LedgerDamagedError
-from infra.ledger.files import Journal, journal_files, name_of
+from infra.ledger.errors import LedgerDamagedError, StorageUnknownError
+from infra.ledger.files import Journal, journal_files, name_of, write_again
 from infra.ledger.keys import Keys
 from infra.ledger.payloads import PayloadError, Record
 from infra.ledger.publish import CHECKPOINT
 from infra.ledger.tree import Tree
-from infra.platform.durable import NEW_SUFFIX
+from infra.platform.durable import NEW_SUFFIX, sync_folder
 from infra.platform.errors import SettingsError
 from infra.proof import canonical, checkpoint, leaf, merkle
 from infra.proof.checkpoint import Checkpoint
@@ -50,7 +53,7 @@ class State:
 
 
 def recover(folder: Path, keys: Keys) -> State:
-    """1 to 7, under the lock. LedgerDamagedError or SettingsError: then nothing was changed, except by 6."""
+    """1 to 8, under the lock. LedgerDamagedError, SettingsError: nothing was changed. StorageUnknownError: by 8."""
     published = read_checkpoint(folder, keys)
     scan = leaves.scan(folder / leaves.FOLDER)
     if scan.count < published.size:
@@ -61,11 +64,13 @@ def recover(folder: Path, keys: Keys) -> State:
         )
     tree = _tree(folder, published, scan.count)
     found = _payloads(folder, keys, scan.count)
-    _check_tail(folder, keys, scan.count)
+    _check_tail(folder, keys, scan.count, found.ordered)
     _cut(folder / leaves.FOLDER, scan.count, leaves.PER_FILE, scan.count % leaves.PER_FILE * leaves.RECORD_BYTES)
     _cut(folder / payloads.FOLDER, scan.count, payloads.PER_FILE, found.length)
     for left in folder.glob(f"**/*{NEW_SUFFIX}"):
         left.unlink()
+    _make_durable(folder, published.size)
+    _complete_erasures(folder, found.ordered)
     return State(
         tree=tree,
         published=published.size,
@@ -77,7 +82,7 @@ def recover(folder: Path, keys: Keys) -> State:
         ),
         payloads=Journal(folder / payloads.FOLDER, payloads.PER_FILE, scan.count, found.length),
         requests=found.requests,
-        erased=found.erased,
+        erased=found.erased | found.ordered,
         discarded_count=found.discarded_count,
     )
 
@@ -132,13 +137,14 @@ class _Found:
     length: int  # bytes of the last file that belong to leaves
     requests: "OrderedDict[bytes, int]"
     erased: set[int]
+    ordered: set[int]  # erasures that were begun: ERASED is there, and so is the payload
     discarded_count: int
 
 
 def _payloads(folder: Path, keys: Keys, count: int) -> _Found:
     """4 to 6."""
     journal = folder / payloads.FOLDER
-    found = _Found(0, OrderedDict(), set(), 0)
+    found = _Found(0, OrderedDict(), set(), set(), 0)
     files = journal_files(journal)
     for number in range(max(len(files), -(-count // payloads.PER_FILE))):
         records = payloads.read(journal / name_of(number)) if number < len(files) else []
@@ -154,7 +160,10 @@ def _payloads(folder: Path, keys: Keys, count: int) -> _Found:
                 found.erased.add(index)
             elif index >= count - REQUESTS_KEPT:
                 found.requests[record.request_id] = index
-    _settle_erasures(folder, keys, count, found.erased)
+    ordered = {target for _, target in erasures(folder, keys, count)}
+    if alone := sorted(found.erased - ordered):
+        raise LedgerDamagedError(f"The payload of entry {alone[0]} is gone and no ERASED entry says so.", _ADVICE)
+    found.ordered = ordered - found.erased
     return found
 
 
@@ -164,44 +173,51 @@ def _torn(path: Path, records: list[Record]) -> bool:
     return path.stat().st_size > end
 
 
-def _settle_erasures(folder: Path, keys: Keys, count: int, erased: set[int]) -> None:
-    """6."""
-    journal = folder / payloads.FOLDER
-    ordered = {target: index for index, target in erasures(folder, keys, count)}
-    if alone := sorted(erased - ordered.keys()):
-        raise LedgerDamagedError(f"The payload of entry {alone[0]} is gone and no ERASED entry says so.", _ADVICE)
-    for target in sorted(ordered.keys() - erased):
+def _make_durable(folder: Path, published: int) -> None:
+    """8. StorageUnknownError."""
+    try:
+        # Payloads first: a leaf that the disk has without its payload would be damage.
+        write_again(folder / payloads.FOLDER, published // payloads.PER_FILE)
+        write_again(folder / leaves.FOLDER, published // leaves.PER_FILE)
+        sync_folder(folder)
+    except OSError as error:
+        raise StorageUnknownError(
+            f"What {folder} holds on disk is not known ({error.strerror}).", "Look at the disk; then start again."
+        ) from None
+
+
+def _complete_erasures(folder: Path, ordered: set[int]) -> None:
+    """6, second half: only once ERASED itself is durable."""
+    for target in sorted(ordered):
         number, offset = divmod(target, payloads.PER_FILE)
-        path = journal / name_of(number)
+        path = folder / payloads.FOLDER / name_of(number)
         payloads.erase(path, payloads.read(path)[offset])
-        erased.add(target)
 
 
 def erasures(folder: Path, keys: Keys, count: int) -> Iterator[tuple[int, int]]:
     """Every ERASED entry and the entry that it erased. LedgerDamagedError."""
+    held, records = -1, list[Record]()  # the last file: they come in order
     for index, one in enumerate(leaves.read(folder / leaves.FOLDER, 0, count)):
         if one[1] != TYPES["ERASED"]:
             continue
-        _, payload = _opened(folder, keys, index)
+        number, offset = divmod(index, payloads.PER_FILE)
+        if number != held:
+            held, records = number, payloads.read(folder / payloads.FOLDER / name_of(number))
+        _, payload = _unseal(keys, index, records[offset])
         target = canonical.decode(payload).get("index")
         if not isinstance(target, int) or not 0 <= target < index:
             raise LedgerDamagedError(f"Entry {index} erases an entry that is not there.", _ADVICE)
         yield index, target
 
 
-def _check_tail(folder: Path, keys: Keys, count: int) -> None:
-    """7."""
+def _check_tail(folder: Path, keys: Keys, count: int, ordered: set[int]) -> None:
+    """7. A payload whose erasure was begun may be half gone."""
     first = (count - 1) // TILE_WIDTH * TILE_WIDTH
     records = payloads.read(folder / payloads.FOLDER / name_of(first // payloads.PER_FILE))
     for index, one in enumerate(leaves.read(folder / leaves.FOLDER, first, count), first):
         record = records[index - first]
-        if not record.erased and one[2:] != leaf.commitment(*_unseal(keys, index, record)):
+        if not record.erased and index not in ordered and one[2:] != leaf.commitment(*_unseal(keys, index, record)):
             raise LedgerDamagedError(f"The payload of entry {index} is not the one of its leaf.", _ADVICE)
-
-
-def _opened(folder: Path, keys: Keys, index: int) -> tuple[bytes, bytes]:
-    number, offset = divmod(index, payloads.PER_FILE)
-    return _unseal(keys, index, payloads.read(folder / payloads.FOLDER / name_of(number))[offset])
 
 
 def _unseal(keys: Keys, index: int, record: Record) -> tuple[bytes, bytes]:

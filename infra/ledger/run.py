@@ -7,8 +7,9 @@
 5. COMMITTED: each is answered with its index
 6. PUBLISHED: at most once a second, and at the end, tiles and then the checkpoint (publish)
 
-When the disk takes nothing, everybody is told so. When a sync fails, what is on disk is not known: this process ends,
-and the next start reads it (recover).
+When the disk takes nothing, everybody is told so. When a sync fails, what is on disk is not known: nothing is committed
+or published any more and this process ends. The next start reads what is there, writes it again and syncs it before it
+signs or answers (recover, 8); so an entry that was refused may be there afterwards.
 """
 
 import asyncio
@@ -41,9 +42,10 @@ class Writer:
         reading = answers.Reading(self.store, answers.Noted(self.store, self._users, self._waiting))
         self._stop = asyncio.Event()
         self._disk = ThreadPoolExecutor(1, "commit")  # one thread writes, and the event loop never waits for the disk
+        seconds, people = settings.request_timeout_seconds, self._users.people
         self._doors = (
-            Door(settings.append_socket, self._users.appenders, self._append, settings.request_timeout_seconds),
-            Door(settings.read_socket, self._users.readers, reading, settings.request_timeout_seconds),
+            Door(settings.append_socket, self._users.appenders, self._append, seconds, people),
+            Door(settings.read_socket, self._users.readers, reading, seconds, people),
         )
 
     async def run(self) -> None:

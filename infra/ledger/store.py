@@ -6,7 +6,7 @@
 import os
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -123,18 +123,16 @@ class Store:
             reached("ledger.signed")
         return [known[entry.request_id] for entry in group]
 
-    def read(self, start: int, limit: int) -> list[Opened]:
-        """Committed entries [start, start + limit), fewer at the end. LedgerDamagedError."""
+    def read(self, start: int, limit: int) -> Iterator[Opened]:
+        """Committed entries [start, start + limit), fewer at the end, opened as they are taken. LedgerDamagedError."""
         end = min(start + limit, self.head.size)
-        found: list[Opened] = []
         records: list[payloads.Record] = []
         for index, one in enumerate(leaves.read(self._folder / leaves.FOLDER, start, end), start):
             number, offset = divmod(index, payloads.PER_FILE)
             if index == start or offset == 0:
                 with self._payload_guard:
                     records = payloads.read(self._folder / payloads.FOLDER / name_of(number))
-            found.append(self._open(index, one, records[offset]))
-        return found
+            yield self._open(index, one, records[offset])
 
     def erase(self, index: int, actor: str, reason: str) -> int:
         """Destroy one payload: ERASED is committed, then key, salt and payload are written over. The index of ERASED.
@@ -201,10 +199,20 @@ class Store:
 
         def read(tile: tiles.Tile) -> bytes:
             if tile not in known:
-                known[tile] = (self._folder / tile.path).read_bytes()
+                known[tile] = self._tile(tile)
             return known[tile]
 
         return tiles.reader(size, read)
+
+    def _tile(self, tile: tiles.Tile) -> bytes:
+        try:
+            return (self._folder / tile.path).read_bytes()
+        except FileNotFoundError:
+            if tile.width == tiles.TILE_WIDTH:
+                raise
+        # The full one has taken its place since the head was looked at, and begins with it.
+        full = tiles.Tile(tile.level, tile.number, tiles.TILE_WIDTH)
+        return (self._folder / full.path).read_bytes()[: tile.width * merkle.HASH_BYTES]
 
     def leaf(self, index: int) -> bytes:
         """A committed leaf."""

@@ -42,6 +42,8 @@ class Users:
             for uid in uids:
                 self._may[uid] = self._may.get(uid, frozenset()) | kinds
         self.appenders = list(self._may)
+        services = {self._own, *settings.query_uids, *settings.ops_uids}
+        self.people = frozenset({*settings.read_uids, *settings.reveal_uids} - services)
         self.readers = [*settings.query_uids, *settings.read_uids]
 
     def check(self, uid: int, kind: Any) -> None:

@@ -19,7 +19,7 @@ from infra.proof.kinds import KINDS, OWN_KINDS
 from infra.proof.notes import Verifier
 from tests.conftest import missing
 from tests.ledgers import RunningLedger
-from tests.pipeline import run, until
+from tests.pipeline import run
 
 NOBODY = 65534
 
@@ -284,22 +284,6 @@ def test_a_client_that_takes_no_answer_is_cut_off(ledger_folder: Path) -> None:
         with pytest.raises(OSError):  # noqa: PT011  (reset or broken pipe, as it comes)
             greedy.sendall(frames.encode({"op": "read", "start": 0, "limit": 1000}) * 100_000)
         assert client.size() == 13
-
-
-def test_connections_have_a_bound(ledger: RunningLedger) -> None:
-    from infra.ledger.door import CONNECTIONS_MAX
-
-    held = []
-    for _ in range(CONNECTIONS_MAX):
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(str(ledger.settings.append_socket))
-        held.append(connection)
-    until(lambda: json.loads(raw(ledger.settings.append_socket, b"")[4:])["reason"] == "TOO_MANY_CONNECTIONS")
-    with pytest.raises(LedgerUnavailableError):
-        ledger.client(request_timeout_seconds=0.3).append("REFUSED", "services/query")
-    for connection in held:
-        connection.close()
-    assert ledger.client().append("REFUSED", "services/query") == 1
 
 
 def test_a_second_writer_is_refused(ledger: RunningLedger) -> None:

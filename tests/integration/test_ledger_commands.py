@@ -1,16 +1,22 @@
 """`liucun ledger` and `liucun audit` on a real ledger: genesis, erasure, looks and exports."""
 
 import json
+import os
+import shutil
 import subprocess
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization as form
 
+from infra.ledger import examine
 from infra.ledger.client import LedgerClient
 from infra.platform.clock import DAY, SECOND
+from infra.platform.errors import SettingsError
 from infra.proof import checkpoint, leaf, merkle
-from tests.integration.test_ledger import raw
+from tests.conftest import missing
+from tests.integration.test_ledger import NOBODY, as_user, raw
 from tests.ledgers import KEYS, PERSONS, RunningLedger, ledger_settings
 from tests.pipeline import LIUCUN, Program, ledger_section, run
 
@@ -153,3 +159,35 @@ def test_genesis_by_the_command_line(ledger_folder: Path) -> None:
     again = run(file, "ledger", "init", "--genesis", str(output))
     assert (again.returncode, "There is a ledger" in again.stderr) == (2, True)
     assert json.loads(run(file, "ledger", "fsck", "--json").stdout)["ok"]
+
+
+def test_verify_without_the_right_to_read_finds_nothing(ledger: RunningLedger, ledger_folder: Path) -> None:
+    """It says so with exit 2: an auditor must not take a missing right for damage."""
+    if os.geteuid() != 0:
+        missing("root, to look as another user")
+    folder = ledger.settings.folder
+    key = (folder / "log.vkey").read_text().strip()
+
+    def looked() -> bytes:
+        try:
+            report = examine.verify(ledger.settings, folder=copy, key=key, day=None, zone=UTC)
+        except SettingsError as error:
+            return f"{error.exit_code} {error.message}".encode()
+        return json.dumps(report["findings"]).encode()
+
+    ledger.client().append("REFUSED", "services/query")
+    copy = folder
+    assert as_user(NOBODY, looked)[:2] == b"2 "
+    copy = ledger_folder / "copy"
+    for name in ("checkpoint", "log.vkey", "tile", "leaves", "payloads"):
+        run_copy = shutil.copytree if (folder / name).is_dir() else shutil.copy
+        copy.mkdir(exist_ok=True)
+        run_copy(folder / name, copy / name)
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    assert as_user(NOBODY, looked) == b"[]", "a copy in the order of docs/runbook.md, of a ledger in use"
+    for path in (copy / "leaves", copy / "leaves" / "0000000000", copy / "checkpoint"):
+        mode = path.stat().st_mode
+        path.chmod(0)
+        assert as_user(NOBODY, looked) == f"2 {path} may not be read by this user.".encode()
+        path.chmod(mode)

@@ -211,3 +211,54 @@ def test_sentences(tmp_path: Path) -> None:
     assert "all as written" in examine.sentences(examine.fsck(settings))[-1]
     (settings.folder / "checkpoint").write_bytes(b"")
     assert examine.sentences(examine.fsck(settings))[0].startswith("checkpoint: ")
+
+
+def test_an_erasure_behind_the_checkpoint_is_no_alarm(tmp_path: Path) -> None:
+    """ERASED is COMMITTED and not PUBLISHED yet, and the payload is gone already."""
+    settings = filled(tmp_path, 3)
+    store = opened(settings, LATER)
+    append(store, 9)
+    store.erase(1, "persons/li", "past its term")
+    assert store.published.size == 4
+    with (settings.folder / "leaves" / "0000000000").open("ab") as file:
+        file.write(b"half")  # the writer is in the middle of an append
+    report = verified(settings)
+    assert report["findings"] == []
+    assert report["erased"] == 1
+    path = settings.folder / "payloads" / "0000000000"
+    payloads.erase(path, payloads.read(path)[2])
+    assert [one["place"] for one in verified(settings)["findings"]] == ["entry 2"], "gone without a word"
+    store.close()
+
+
+def test_a_payload_read_in_the_middle_of_its_erasure_is_no_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = small(tmp_path)
+    real, calls = payloads.read, []
+
+    def read(path: Path) -> list[payloads.Record]:
+        calls.append(path)
+        records = real(path)
+        if len(calls) == 1:
+            records[2] = payloads.Record(records[2].offset, records[2].data[:-50] + bytes(50))
+        return records
+
+    monkeypatch.setattr(payloads, "read", read)
+    assert verified(settings)["findings"] == []
+
+
+def test_partial_tiles_that_go_meanwhile_are_no_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The running writer publishes the full one between two looks."""
+    settings = filled(tmp_path, 299)
+    folder = settings.folder / "tile" / "0" / "000.p"
+    folder.mkdir()
+    real = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path == folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert verified(settings)["findings"] == []
