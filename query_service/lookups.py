@@ -5,6 +5,7 @@ from typing import Final
 
 from liucun.lookup.v1 import lookup_pb2, lookup_pb2_grpc
 
+from infra.platform.steps import reached
 from query_service import answers, names, policy, wire
 from query_service.ask import ask
 from query_service.desk import Desk
@@ -54,14 +55,18 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         )
 
     def CancelLookup(self, request: lookup_pb2.CancelLookupRequest, call: Call) -> lookup_pb2.CancelLookupResponse:  # noqa: N802
-        """In the ledger first; then a running query is killed, and segments are destroyed."""
+        """In the ledger first; then a running query is killed, and segments are destroyed.
+
+        A kill in between, and one who still seals, leave nothing behind: the watch looks after folders (watch.py).
+        """
         desk = self._desk
         lookup = self._seen(call, request.name)
         with desk.of_agency(lookup.agency):
             if desk.lookup(lookup.name).state not in ("AWAITING_DISCLOSURE", "DISCLOSED"):
                 raise DeskError("STATE_CONFLICT")
             desk.audit.append("LOOKUP_CANCELLED", call.caller.actor, lookup=lookup.name, token_id=call.caller.token_id)
-        query = desk.running.stop(lookup.name)
+            query = desk.running.stop(lookup.name)  # under the lock: ask looks at it there before the outcome
+        reached("desk.cancelled")
         if query is not None:
             desk.store.kill(query)
         desk.segments.destroy(lookup.name)

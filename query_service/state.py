@@ -309,12 +309,6 @@ class State:
         """Intents without an outcome."""
         return [self._lookup(row) for row in self._rows(f"{_LOOKUP} WHERE outcome_index = 0 ORDER BY ledger_index")]
 
-    def ended_lookups(self, before: str) -> list[str]:
-        """Names of lookups that ended before a time (text), for the end of their segments."""
-        return [
-            row[0] for row in self._rows("SELECT name FROM lookup WHERE coalesce(end_time, create_time) < ?", before)
-        ]
-
     def _rows(self, query: str, *values: Any) -> list[Any]:
         """3."""
         with self._lock:

@@ -7,9 +7,8 @@ import time
 from typing import Final
 
 from infra.platform import logging
-from infra.platform.clock import DAY
 from infra.platform.errors import SettingsError
-from infra.platform.times import text_of
+from query_service.answers import expire_time
 from query_service.ask import close_open
 from query_service.authorizations import sweep
 from query_service.desk import Desk
@@ -89,9 +88,17 @@ class Watch:
             self._health.say(serving)
 
     def _end_segments(self) -> None:
-        """Records of lookups that are past their days: the keys first."""
-        limit = self._desk.clock.now() - self._desk.settings.server.segment_days * DAY
-        for name in self._desk.state.ended_lookups(text_of(limit)):
-            if self._desk.segments.has(name):
-                self._desk.segments.destroy(name)
+        """Only records of disclosed lookups in their days, and of running ones, stay; of others the keys go first.
+
+        So also what a kill, or one who sealed while another cancelled, has left behind.
+        """
+        desk = self._desk
+        for name in desk.segments.lookups():
+            if name in desk.running:  # asked before the state: who has ended has written there how
+                continue
+            known = desk.state.intent(name)
+            awaits = known is not None and known.state == "AWAITING_DISCLOSURE"  # close_open ends it
+            disclosed = known is not None and known.state == "DISCLOSED" and desk.clock.now() < expire_time(desk, known)
+            if not awaits and not disclosed:
+                desk.segments.destroy(name)
                 _LOG.info("segments destroyed")
