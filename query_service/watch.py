@@ -1,9 +1,9 @@
 """What happens every second beside the calls: revocations, streams, open intents, counted refusals, ends, health."""
 
-import contextlib
 import importlib.metadata
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from infra.platform import logging
@@ -33,9 +33,16 @@ class Watch:
         self._refusals = refusals
         self._health = health
         self._probe = Probe(desk.store)
+        self._beside = ThreadPoolExecutor(1, "watch")
+        self._work: Future[bool] | None = None
+        self._ledger = False  # whether it took all that was to be appended the last time
         self._opened = False
         self._serving = False
         self._ends_due = 0.0
+
+    def begin(self) -> None:
+        """Before the first call: learn from the ledger, and claim it, if it is there."""
+        self._ledger = self._with_ledger()
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop."""
@@ -45,31 +52,43 @@ class Watch:
             stop.wait(LOOK_SECONDS)
 
     def look(self) -> None:
-        """Once; what cannot be done now is done the next time. SettingsError when another service has taken over."""
+        """Once; what cannot be done now is done the next time. SettingsError when another service has taken over.
+
+        Nothing here waits long for anybody: who appends, or removes files, does so beside it, one at a time.
+        """
         self._receive.look()
-        ledger = self._with_ledger()
-        self._streams.look()
-        self._say(ledger and self._probe.good())
-        now = time.monotonic()
-        if ledger and now >= self._ends_due:
-            self._ends_due = now + ENDS_SECONDS
-            with contextlib.suppress(AuditUnavailableError):  # which have ended, only the ledger says
-                self._end_segments()
+        known = self._known()
+        self._streams.look(known)
+        if self._work is None or self._work.done():
+            if self._work is not None:
+                self._ledger = self._work.result()
+            self._work = self._beside.submit(self._with_ledger)
+        self._say(known and self._ledger and self._probe.good())
 
     def close(self) -> None:
         """At the end: what was counted is told, and the files are closed."""
         self._probe.stop()
+        self._beside.shutdown()
         self._refusals.summary(at_end=True)
         self._desk.store.close()
         self._desk.state.close()
 
+    def _known(self) -> bool:
+        """Whether all that is in the ledger is known here now, revocations first of all."""
+        try:
+            self._desk.audit.learn_soon()
+        except AuditUnavailableError:
+            return False
+        if self._desk.audit.superseded:
+            raise SettingsError(
+                "Another query service has started on this ledger.", "One is enough: end this one or the other."
+            )
+        return True
+
     def _with_ledger(self) -> bool:
+        """What takes the time that the ledger takes."""
         try:
             self._desk.audit.learn()
-            if self._desk.audit.superseded:
-                raise SettingsError(
-                    "Another query service has started on this ledger.", "One is enough: end this one or the other."
-                )
             if not self._opened:
                 sweep(self._desk)
                 self._opened = True
@@ -77,6 +96,10 @@ class Watch:
                 self._desk.audit.claim(ACTOR, importlib.metadata.version("liucun"))
             close_open(self._desk)
             self._refusals.summary()
+            now = time.monotonic()
+            if now >= self._ends_due:
+                self._ends_due = now + ENDS_SECONDS
+                self._end_segments()
         except AuditUnavailableError:
             return False
         return True
