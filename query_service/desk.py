@@ -3,7 +3,6 @@
 import secrets
 import threading
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -71,11 +70,11 @@ class Desk:
     pages: Pages
     new_id: Callable[[], str] = new_id
     running: Running = field(default_factory=Running)
-    _locks: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
+    _locks: dict[str, threading.RLock] = field(default_factory=dict)
 
     def of_agency(self, agency: str) -> threading.RLock:
         """Between looking and appending, one call of an agency at a time: budgets, request ids, signatures."""
-        return self._locks[agency]
+        return self._locks.setdefault(agency, threading.RLock())  # atomic, which a defaultdict is not
 
     def authorization(self, name: str) -> Authorization:
         """NOT_FOUND when there is none."""
