@@ -19,7 +19,10 @@ from query_service.vault import Vault
 
 
 class Running:
-    """Lookups that are being read now, by name: the id of their query, and whether they were told to stop."""
+    """What is on its way now, by name: lookups with the id of their query, and whether they were told to stop.
+
+    And authorizations that are being entered, without a query.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,6 +48,11 @@ class Running:
             return None
         found[1].set()
         return found[0]
+
+    def names(self) -> list[str]:
+        """All of them."""
+        with self._lock:
+            return list(self._queries)
 
     def __contains__(self, lookup: str) -> bool:
         with self._lock:

@@ -36,7 +36,6 @@ class Watch:
         self._beside = ThreadPoolExecutor(1, "watch")
         self._work: Future[bool] | None = None
         self._ledger = False  # whether it took all that was to be appended the last time
-        self._opened = False
         self._serving = False
         self._ends_due = 0.0
 
@@ -89,9 +88,6 @@ class Watch:
         """What takes the time that the ledger takes."""
         try:
             self._desk.audit.learn()
-            if not self._opened:
-                sweep(self._desk)
-                self._opened = True
             if not self._desk.audit.claimed:
                 self._desk.audit.claim(ACTOR, importlib.metadata.version("liucun"))
             close_open(self._desk)
@@ -99,6 +95,7 @@ class Watch:
             now = time.monotonic()
             if now >= self._ends_due:
                 self._ends_due = now + ENDS_SECONDS
+                sweep(self._desk)
                 self._end_segments()
         except AuditUnavailableError:
             return False
