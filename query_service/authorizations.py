@@ -7,7 +7,7 @@ from liucun.authorization.v1 import authorization_pb2 as pb
 from liucun.authorization.v1 import authorization_pb2_grpc
 
 from infra.proof import canonical, requests
-from query_service import approvals, documents, names, policy, wire
+from query_service import approvals, bounded, documents, names, policy, wire
 from query_service.desk import Desk, request_id
 from query_service.errors import AuditUnavailableError, DeskError
 from query_service.interceptors._wrap import Call
@@ -120,10 +120,11 @@ class AuthorizationService(authorization_pb2_grpc.AuthorizationServiceServicer):
         arguments = ("authorizations", agency, size)
         before = desk.pages.position(request.page_token, *arguments) or _BEFORE_ALL
         found = desk.state.authorizations(agency, before, size + 1)
-        more = len(found) > size
+        shown = bounded.messages((self._message(one) for _, one in found[:size]), desk.settings.server)
+        more = len(found) > len(shown)
         return pb.ListAuthorizationsResponse(
-            authorizations=[self._message(one) for _, one in found[:size]],
-            next_page_token=desk.pages.token(found[size - 1][0], *arguments) if more else "",
+            authorizations=shown,
+            next_page_token=desk.pages.token(found[len(shown) - 1][0], *arguments) if more else "",
         )
 
     def ApproveAuthorization(  # noqa: N802

@@ -6,7 +6,7 @@ from typing import Final
 from liucun.lookup.v1 import lookup_pb2, lookup_pb2_grpc
 
 from infra.platform.steps import reached
-from query_service import answers, names, policy, wire
+from query_service import answers, bounded, names, policy, wire
 from query_service.ask import ask
 from query_service.desk import Desk
 from query_service.errors import DeskError
@@ -48,10 +48,11 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         arguments = ("lookups", request.parent, size)
         before = self._desk.pages.position(request.page_token, *arguments) or _BEFORE_ALL
         found = self._desk.state.lookups(request.parent, before, size + 1)
-        more = len(found) > size
+        shown = bounded.messages((self._message(one) for one in found[:size]), self._desk.settings.server)
+        more = len(found) > len(shown)
         return lookup_pb2.ListLookupsResponse(
-            lookups=[self._message(one) for one in found[:size]],
-            next_page_token=self._desk.pages.token(found[size - 1].intent_index, *arguments) if more else "",
+            lookups=shown,
+            next_page_token=self._desk.pages.token(found[len(shown) - 1].intent_index, *arguments) if more else "",
         )
 
     def CancelLookup(self, request: lookup_pb2.CancelLookupRequest, call: Call) -> lookup_pb2.CancelLookupResponse:  # noqa: N802
