@@ -16,7 +16,7 @@ from liucun.lookup.v1 import lookup_pb2
 from infra.platform.clock import DAY
 from infra.platform.steps import reached
 from infra.platform.times import microseconds_of
-from query_service import approvals, names, policy
+from query_service import approvals, bounded, names, policy
 from query_service.desk import Desk
 from query_service.errors import DeskError
 from query_service.interceptors._wrap import Call
@@ -33,7 +33,7 @@ def page(desk: Desk, call: Call, request: lookup_pb2.ListRecordsRequest) -> look
     size = desk.page_size(request.page_size)
     behind = desk.pages.position(request.page_token, "records", lookup.name, size)
     bytes_max = desk.settings.server.message_bytes_max // 2
-    parts = _bounded(islice(_parts(desk, lookup, behind), size), bytes_max)
+    parts = bounded.fitting(islice(_parts(desk, lookup, behind), size), lambda part: len(part.data), bytes_max)
     if not parts and behind < _records(lookup):
         raise DeskError("FAULT")  # else the same token would be given without end
     _say(desk, call, lookup, "PAGE", behind, len(parts))
@@ -121,17 +121,6 @@ def _parts(desk: Desk, lookup: Lookup, behind: int) -> Iterator[Part]:
         if desk.lookup(lookup.name).state == "CANCELLED":
             raise DeskError("LOOKUP_CANCELLED") from None
         raise
-
-
-def _bounded(parts: Iterator[Part], bytes_max: int) -> list[Part]:
-    """As many as fit, at least one."""
-    found, size = list[Part](), 0
-    for part in parts:
-        size += len(part.data)
-        if found and size > bytes_max:
-            break
-        found.append(part)
-    return found
 
 
 def _batches(desk: Desk, parts: Iterator[Part]) -> Iterator[list[Part]]:

@@ -197,7 +197,10 @@ def _carry_out(desk: Desk, call: Call, asked: Asked, told: threading.Event) -> L
         found, truncated, roots = _read_watched(desk, call, asked, told)
         existence = asked.document["disclosure"] == "EXISTENCE"
         hits = EXISTENCE_HITS if existence else found
-        _outcome(desk, actor, name, "DISCLOSED", record_count=found, hits=hits, truncated=truncated, roots=roots)
+        with desk.of_agency(asked.authorization.agency):  # so that a cancel comes before this, or behind the outcome
+            if told.is_set():
+                raise DeskError("LOOKUP_CANCELLED")
+            _outcome(desk, actor, name, "DISCLOSED", record_count=found, hits=hits, truncated=truncated, roots=roots)
     except AuditUnavailableError:
         raise
     except Exception as error:
@@ -258,6 +261,7 @@ def _read(desk: Desk, call: Call, asked: Asked, told: threading.Event) -> tuple[
                     waiting = []
     reached("desk.read")
     if waiting:
+        go_on()
         roots.append(_seal(desk, call, asked.name, len(roots), waiting))
     return count, truncated, roots
 
@@ -289,6 +293,7 @@ def _abort(desk: Desk, actor: str, lookup: str, reason: str) -> None:
         return
     hits = sum(segment.record_count for segment in known.segments)
     _outcome(desk, actor, lookup, "ABORTED", status_reason=reason, hits=hits)
+    reached("desk.aborted")
     desk.segments.destroy(lookup)
 
 

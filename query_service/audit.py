@@ -10,12 +10,14 @@ its own appends and answers nothing any more. A ledger that was restored from a 
 
 import secrets
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from infra.platform import metrics
 from infra.platform.errors import LiucunError
 from query_service.errors import AuditUnavailableError
 from query_service.state import Entry, Readable, State
+
+LEARN_SECONDS_MAX: Final = 1.0
 
 
 class Ledger(Readable, Protocol):
@@ -29,12 +31,17 @@ class Ledger(Readable, Protocol):
         """Committed entries."""
         ...
 
+    def within(self, seconds: float) -> "Ledger":
+        """The same, for one who waits so long at most."""
+        ...
+
 
 class Audit:
     """Thread-safe. AuditUnavailableError from every method when the ledger does not answer."""
 
     def __init__(self, ledger: Ledger, state: State) -> None:
         self._ledger = ledger
+        self._hasty = ledger.within(LEARN_SECONDS_MAX)
         self._state = state
         self._instance = secrets.token_hex(16)
         self._claimed = 0  # which of the state's ledgers is ours
@@ -83,6 +90,13 @@ class Audit:
         """The same before the claim: to know, not to answer."""
         try:
             self._state.catch_up(self._ledger)
+        except LiucunError:
+            raise AuditUnavailableError from None
+
+    def learn_soon(self) -> None:
+        """The same for one who must not wait: when it takes LEARN_SECONDS_MAX, and one request as long, it is away."""
+        try:
+            self._state.catch_up(self._hasty, LEARN_SECONDS_MAX)
         except LiucunError:
             raise AuditUnavailableError from None
 

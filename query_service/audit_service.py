@@ -6,7 +6,7 @@ from liucun.audit.v1 import audit_pb2 as pb
 from liucun.audit.v1 import audit_pb2_grpc
 
 from infra.proof import canonical
-from query_service import names, wire
+from query_service import bounded, names, wire
 from query_service.desk import Desk
 from query_service.errors import DeskError
 from query_service.interceptors._wrap import Call
@@ -33,10 +33,11 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         start = self._desk.pages.position(request.page_token, "audit", size)
         total = self._desk.audit.size()
         found = self._desk.audit.read(start, size) if start < total else []
-        self._say(call, "list", start, len(found))
-        end = start + len(found)
+        shown = bounded.messages((_message(one) for one in found), self._desk.settings.server)
+        self._say(call, "list", start, len(shown))
+        end = start + len(shown)
         return pb.ListAuditEntriesResponse(
-            audit_entries=[_message(one) for one in found],
+            audit_entries=shown,
             next_page_token=self._desk.pages.token(end, "audit", size) if end < total else "",
         )
 

@@ -7,9 +7,9 @@ from liucun.authorization.v1 import authorization_pb2 as pb
 from liucun.authorization.v1 import authorization_pb2_grpc
 
 from infra.proof import canonical, requests
-from query_service import approvals, documents, names, policy, wire
+from query_service import approvals, bounded, documents, names, policy, wire
 from query_service.desk import Desk, request_id
-from query_service.errors import DeskError
+from query_service.errors import AuditUnavailableError, DeskError
 from query_service.interceptors._wrap import Call
 from query_service.state import Authorization
 from query_service.statements import fresh
@@ -71,16 +71,22 @@ class AuthorizationService(authorization_pb2_grpc.AuthorizationServiceServicer):
         return pb.CreateAuthorizationResponse(authorization=self._message(desk.authorization(name)))
 
     def _enter(self, call: Call, name: str, body: bytes, members: dict[str, Any]) -> None:
-        """The document before the entry that says it is kept; without the entry it does not stay."""
+        """The document before the entry that says it is kept; without the entry it does not stay.
+
+        Where it is not known whether there is an entry, the document waits for `sweep`.
+        """
         desk = self._desk
-        try:
-            if body:
-                _keep(desk, name, body)
-            desk.audit.append("AUTHORIZATION_ENTERED", call.caller.actor, token_id=call.caller.token_id, **members)
-        except Exception:
-            desk.documents.destroy(_group(name))
-            raise
-        desk.documents.settle(_group(name))
+        with desk.running.one(name, ""):
+            try:
+                if body:
+                    _keep(desk, name, body)
+                desk.audit.append("AUTHORIZATION_ENTERED", call.caller.actor, token_id=call.caller.token_id, **members)
+            except AuditUnavailableError:
+                raise
+            except Exception:
+                desk.documents.destroy(_group(name))
+                raise
+            desk.documents.settle(_group(name))
 
     def GetAuthorization(self, request: pb.GetAuthorizationRequest, call: Call) -> pb.GetAuthorizationResponse:  # noqa: N802
         """As it stands."""
@@ -114,10 +120,11 @@ class AuthorizationService(authorization_pb2_grpc.AuthorizationServiceServicer):
         arguments = ("authorizations", agency, size)
         before = desk.pages.position(request.page_token, *arguments) or _BEFORE_ALL
         found = desk.state.authorizations(agency, before, size + 1)
-        more = len(found) > size
+        shown = bounded.messages((self._message(one) for _, one in found[:size]), desk.settings.server)
+        more = len(found) > len(shown)
         return pb.ListAuthorizationsResponse(
-            authorizations=[self._message(one) for _, one in found[:size]],
-            next_page_token=desk.pages.token(found[size - 1][0], *arguments) if more else "",
+            authorizations=shown,
+            next_page_token=desk.pages.token(found[len(shown) - 1][0], *arguments) if more else "",
         )
 
     def ApproveAuthorization(  # noqa: N802
@@ -189,10 +196,16 @@ class AuthorizationService(authorization_pb2_grpc.AuthorizationServiceServicer):
 
 
 def sweep(desk: Desk) -> None:
-    """Documents that a kill has left without an entry. Before the first call: then none is on its way."""
+    """Documents whose entry a kill, or a ledger that was away, has left open. AuditUnavailableError."""
     pending = desk.documents.pending()
-    entered = {_group(name) for name in desk.state.authorization_names()} if pending else set()
+    if not pending:
+        return
+    on_their_way = {_group(name) for name in desk.running.names()}
+    desk.audit.learn()  # behind the look at who is on the way: the entries of all others are known then
+    entered = {_group(name) for name in desk.state.authorization_names()}
     for group in pending:
+        if group in on_their_way:
+            continue
         if group in entered:
             desk.documents.settle(group)
         else:

@@ -62,11 +62,12 @@ def credentials(server: Server) -> grpc.ServerCredentials:
         stamp = _stamp(paths)
         if stamp == last[0]:
             return None
-        last[0] = stamp
         try:
-            return _configuration(*paths)
+            configuration = _configuration(*paths)
         except OSError:
             return None  # half-way through being replaced: the next handshake asks again
+        last[0] = stamp
+        return configuration
 
     fetcher: Any = newer  # its stub does not know that None means no change
     return grpc.dynamic_ssl_server_credentials(_configuration(*paths), fetcher, require_client_authentication=True)

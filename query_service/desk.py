@@ -3,7 +3,6 @@
 import secrets
 import threading
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,10 @@ from query_service.vault import Vault
 
 
 class Running:
-    """Lookups that are being read now, by name: the id of their query, and whether they were told to stop."""
+    """What is on its way now, by name: lookups with the id of their query, and whether they were told to stop.
+
+    And authorizations that are being entered, without a query.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,6 +49,11 @@ class Running:
         found[1].set()
         return found[0]
 
+    def names(self) -> list[str]:
+        """All of them."""
+        with self._lock:
+            return list(self._queries)
+
     def __contains__(self, lookup: str) -> bool:
         with self._lock:
             return lookup in self._queries
@@ -71,11 +78,11 @@ class Desk:
     pages: Pages
     new_id: Callable[[], str] = new_id
     running: Running = field(default_factory=Running)
-    _locks: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
+    _locks: dict[str, threading.RLock] = field(default_factory=dict)
 
     def of_agency(self, agency: str) -> threading.RLock:
         """Between looking and appending, one call of an agency at a time: budgets, request ids, signatures."""
-        return self._locks[agency]
+        return self._locks.setdefault(agency, threading.RLock())  # atomic, which a defaultdict is not
 
     def authorization(self, name: str) -> Authorization:
         """NOT_FOUND when there is none."""

@@ -5,7 +5,8 @@ from typing import Final
 
 from liucun.lookup.v1 import lookup_pb2, lookup_pb2_grpc
 
-from query_service import answers, names, policy, wire
+from infra.platform.steps import reached
+from query_service import answers, bounded, names, policy, wire
 from query_service.ask import ask
 from query_service.desk import Desk
 from query_service.errors import DeskError
@@ -47,21 +48,26 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         arguments = ("lookups", request.parent, size)
         before = self._desk.pages.position(request.page_token, *arguments) or _BEFORE_ALL
         found = self._desk.state.lookups(request.parent, before, size + 1)
-        more = len(found) > size
+        shown = bounded.messages((self._message(one) for one in found[:size]), self._desk.settings.server)
+        more = len(found) > len(shown)
         return lookup_pb2.ListLookupsResponse(
-            lookups=[self._message(one) for one in found[:size]],
-            next_page_token=self._desk.pages.token(found[size - 1].intent_index, *arguments) if more else "",
+            lookups=shown,
+            next_page_token=self._desk.pages.token(found[len(shown) - 1].intent_index, *arguments) if more else "",
         )
 
     def CancelLookup(self, request: lookup_pb2.CancelLookupRequest, call: Call) -> lookup_pb2.CancelLookupResponse:  # noqa: N802
-        """In the ledger first; then a running query is killed, and segments are destroyed."""
+        """In the ledger first; then a running query is killed, and segments are destroyed.
+
+        A kill in between, and one who still seals, leave nothing behind: the watch looks after folders (watch.py).
+        """
         desk = self._desk
         lookup = self._seen(call, request.name)
         with desk.of_agency(lookup.agency):
             if desk.lookup(lookup.name).state not in ("AWAITING_DISCLOSURE", "DISCLOSED"):
                 raise DeskError("STATE_CONFLICT")
             desk.audit.append("LOOKUP_CANCELLED", call.caller.actor, lookup=lookup.name, token_id=call.caller.token_id)
-        query = desk.running.stop(lookup.name)
+            query = desk.running.stop(lookup.name)  # under the lock: ask looks at it there before the outcome
+        reached("desk.cancelled")
         if query is not None:
             desk.store.kill(query)
         desk.segments.destroy(lookup.name)

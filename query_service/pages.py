@@ -9,11 +9,12 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 from typing import Final
 
+from infra.platform.durable import write_atomically
+from infra.platform.errors import SettingsError
 from query_service.errors import DeskError
 
 _VERSION: Final = b"\x01"
@@ -52,11 +53,12 @@ class Pages:
 
 
 def page_key(folder: Path) -> bytes:
-    """The key of this installation, made once. A lost one only makes open pages start again."""
+    """The key of this installation, made once. A lost one only makes open pages start again. SettingsError."""
     path = folder / "page.key"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-    return path.read_bytes()
+        write_atomically(path, secrets.token_bytes(_KEY_BYTES))
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise SettingsError(f"{path} is no key of {_KEY_BYTES} bytes.", "Remove it: open pages only start again.")
+    return key

@@ -4,13 +4,15 @@ The entry carries statement and signature, and the projection checks both again:
 signatures leads to it from the genesis, each signed after the one before.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from liucun.registry.v1 import registry_pb2 as pb
 from liucun.registry.v1 import registry_pb2_grpc, statement_pb2
 
 from infra.proof import requests, statements
-from query_service import documents, names, wire
+from query_service import bounded, documents, names, wire
+from query_service.bounded import M
 from query_service.desk import Desk
 from query_service.errors import DeskError
 from query_service.interceptors._wrap import Call
@@ -43,8 +45,8 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
 
     def ListAgencies(self, request: pb.ListAgenciesRequest, call: Call) -> pb.ListAgenciesResponse:  # noqa: ARG002, N802
         """By name."""
-        found, token = self._list("agency", request)
-        return pb.ListAgenciesResponse(agencies=[_agency(one) for one in found], next_page_token=token)
+        found, token = self._list("agency", request, _agency)
+        return pb.ListAgenciesResponse(agencies=found, next_page_token=token)
 
     def CreatePerson(self, request: pb.CreatePersonRequest, call: Call) -> pb.CreatePersonResponse:  # noqa: N802
         """Enter."""
@@ -61,8 +63,8 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
 
     def ListPersons(self, request: pb.ListPersonsRequest, call: Call) -> pb.ListPersonsResponse:  # noqa: ARG002, N802
         """By name."""
-        found, token = self._list("person", request)
-        return pb.ListPersonsResponse(persons=[_person(one) for one in found], next_page_token=token)
+        found, token = self._list("person", request, _person)
+        return pb.ListPersonsResponse(persons=found, next_page_token=token)
 
     def _enter(self, call: Call, kind: str, document: dict[str, Any], signed: statement_pb2.SignedStatement) -> Member:
         state, name = self._desk.state, document["name"]
@@ -135,14 +137,15 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         assert found is not None, "an entry that was checked must apply"
         return found
 
-    def _list(self, kind: str, request: Any) -> tuple[list[Member], str]:
+    def _list(self, kind: str, request: Any, message: Callable[[Member], M]) -> tuple[list[M], str]:
         """Names are the positions; a token holds how many were before."""
         size = self._desk.page_size(request.page_size)
         arguments = (kind, size)
         behind = self._desk.pages.position(request.page_token, *arguments)
         found = self._desk.state.members(kind, behind, size + 1)
-        more = len(found) > size
-        return found[:size], self._desk.pages.token(behind + size, *arguments) if more else ""
+        shown = bounded.messages((message(one) for one in found[:size]), self._desk.settings.server)
+        more = len(found) > len(shown)
+        return shown, self._desk.pages.token(behind + len(shown), *arguments) if more else ""
 
 
 def _later(members: dict[str, Any], known: Member | None) -> None:

@@ -70,6 +70,11 @@ class Segments:
             if last > behind:
                 yield from (part for part in self._open(lookup, segment) if part.number > behind)
 
+    def lookups(self) -> list[str]:
+        """Whose segments lie here, by their folders."""
+        parts = (group.partition(".") for group in self._vault.groups())
+        return [f"agencies/{agency}/lookups/{identifier}" for agency, _, identifier in parts]
+
     def has(self, lookup: str) -> bool:
         """Whether its segments can still be opened."""
         return self._vault.has(_group(lookup))

@@ -10,7 +10,7 @@
  8. Every reading of records is committed before they leave                                      (answers)
  9. Every refusal is in the ledger: one by one, or counted                                       (refusals)
 10. The ledger does not commit: nothing is answered                                              (audit)
-11. What was revoked ends running streams within a second; open intents are closed               (watch)
+11. What was revoked ends running streams within a second, and so does a ledger that is away    (watch, streams)
 """
 
 import threading
@@ -98,7 +98,7 @@ class Service:
         """
         seconds = None
         try:
-            self._watch.look()  # claims the ledger before the first call
+            self._watch.begin()
             self._server.start()
             self._watch.run(stop)
             seconds = STOP_SECONDS

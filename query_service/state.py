@@ -9,8 +9,10 @@ What lies on a disk could be altered there while nobody looks; this cannot. Befo
 """
 
 import json
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -159,16 +161,20 @@ class State:
         rows = self._rows("SELECT instance FROM service")
         return str(rows[0][0]) if rows else ""
 
-    def catch_up(self, ledger: Readable) -> None:
+    def catch_up(self, ledger: Readable, seconds_max: float | None = None) -> None:
         """1 and 2: apply all that is committed. The ledger's errors pass, and what was applied stays.
 
-        AuditUnavailableError when it is not the ledger that was applied; the next call begins at its first entry.
+        AuditUnavailableError when it is not the ledger that was applied; the next call begins at its first entry. Also
+        when nothing more may be asked after `seconds_max`; the next call goes on from there.
         """
-        if not self._catching.acquire(timeout=CATCH_UP_SECONDS_MAX):
+        deadline = time.monotonic() + (math.inf if seconds_max is None else seconds_max)
+        if not self._catching.acquire(timeout=CATCH_UP_SECONDS_MAX if seconds_max is None else seconds_max):
             raise AuditUnavailableError
         try:
             head = _head(ledger)
             while self._applied < head.size:
+                if time.monotonic() > deadline:
+                    raise AuditUnavailableError
                 entries = ledger.read(self._applied, min(ENTRIES_AT_ONCE, head.size - self._applied))
                 if not entries:
                     break
@@ -308,12 +314,6 @@ class State:
     def open_lookups(self) -> list[Lookup]:
         """Intents without an outcome."""
         return [self._lookup(row) for row in self._rows(f"{_LOOKUP} WHERE outcome_index = 0 ORDER BY ledger_index")]
-
-    def ended_lookups(self, before: str) -> list[str]:
-        """Names of lookups that ended before a time (text), for the end of their segments."""
-        return [
-            row[0] for row in self._rows("SELECT name FROM lookup WHERE coalesce(end_time, create_time) < ?", before)
-        ]
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
         """3."""

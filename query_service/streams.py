@@ -1,5 +1,8 @@
 """Open streams, looked at every second: might it be opened now as it was, and does somebody read?
 
+While the ledger cannot be learned from, nobody knows who was revoked: then they end too, with AUDIT_UNAVAILABLE. That a
+ledger hangs is found out within two seconds (audit.LEARN_SECONDS_MAX), so a stream ends at most three after it stopped.
+
 A stream that moves ends itself with the reason at its next batch. One that is stuck in a send, because nobody reads it,
 is cancelled by the watch a second later.
 """
@@ -64,8 +67,8 @@ class Streams:
             with self._lock:
                 self._open.discard(stream)
 
-    def look(self) -> None:
-        """Every second."""
+    def look(self, known: bool) -> None:
+        """Every second; `known`: the ledger was learned from just now."""
         with self._lock:
             streams = list(self._open)
         for stream in streams:
@@ -73,7 +76,7 @@ class Streams:
                 stream.call.context.cancel()
             else:
                 try:
-                    reason = self._refusal(stream)
+                    reason = self._refusal(stream) if known else "AUDIT_UNAVAILABLE"
                 except AuditUnavailableError as error:  # it is not known who was revoked
                     reason = error.reason
                 if reason is not None:

@@ -66,6 +66,10 @@ class Vault:
         """Groups whose entry a kill, or a ledger that was away, has left open."""
         return [path.parent.name for path in self._folder.glob(f"*/{_PENDING}")]
 
+    def groups(self) -> list[str]:
+        """All of them."""
+        return [path.name for path in self._folder.glob("*")]
+
     def has(self, group: str) -> bool:
         """Whether the group's key is still there."""
         return (self._folder / group / _KEY).exists()

@@ -88,6 +88,10 @@ class MemoryLedger:
             raise LiucunError("The ledger does not answer.")
         return len(self.entries)
 
+    def within(self, _seconds: float) -> "MemoryLedger":
+        """It answers at once."""
+        return self
+
     def checkpoint(self) -> str:
         """Not signed here."""
         if self.broken:

@@ -58,10 +58,19 @@ class LedgerClient:
 
     def __init__(self, settings: Ledger, *, patient: bool = True) -> None:
         """Nothing is connected yet. Not `patient`: one try, for one who only wants to know whether a writer runs."""
+        self._settings = settings
+        self._others: list[LedgerClient] = []
         self._patient = patient
         self._seconds_max = settings.request_timeout_seconds
         self._appends = _Pool(settings.append_socket)
         self._reads = _Pool(settings.read_socket)
+
+    def within(self, seconds: float) -> "LedgerClient":
+        """Another client of the same ledger, for one who waits so long at most; closed with this one."""
+        seconds = min(seconds, self._seconds_max)
+        other = LedgerClient(self._settings.model_copy(update={"request_timeout_seconds": seconds}))
+        self._others.append(other)
+        return other
 
     def append(self, kind: str, actor: str, **members: Any) -> int:
         """Append one entry; its index, once it is COMMITTED. LedgerUnavailableError: it may or may not be there.
@@ -128,6 +137,8 @@ class LedgerClient:
         """Close all connections that are not in use."""
         self._appends.close()
         self._reads.close()
+        for other in self._others:
+            other.close()
 
     def _ask(self, pool: "_Pool", request: dict[str, Any], *, again: bool = True) -> dict[str, Any]:
         """One answer. A broken connection, or a writer that is away, is tried again until the time is over."""

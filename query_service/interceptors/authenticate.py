@@ -43,7 +43,7 @@ class Authenticate:
             raise DeskError("CERTIFICATE_INVALID")
         token = dict(call.context.invocation_metadata()).get("authorization")
         caller = identity.caller_of(peer, token if isinstance(token, str) else None, self._state, now)
+        call.caller_or_none = caller  # known from here on: a token used twice is refused by name
         if call.method in ACTS:
             self._state.use_token(caller.actor, caller.token_id, caller.token_end, now)
-        call.caller_or_none = caller
         yield

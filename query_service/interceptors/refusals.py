@@ -1,7 +1,8 @@
 """What is refused is in the ledger: one entry each for callers we know, counted for those whom we do not.
 
 An entry that cannot be committed turns the refusal into AUDIT_UNAVAILABLE. Beyond refusals_per_minute_max of one
-caller, and for all that is not authenticated, refusals are counted; one REFUSALS_SUMMARY a minute tells the counts.
+caller, and for all that is not authenticated, refusals are counted; once a minute REFUSALS_SUMMARY tells the counts, in
+as many entries as they need.
 """
 
 import threading
@@ -9,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -23,6 +24,7 @@ SUMMARY_SECONDS: Final = 60.0
 REQUEST_BYTES_MAX: Final = 8192
 TEXT_BYTES_MAX: Final = 32 * 1024  # the same as text in the entry, which has 60,000 bytes at most
 _COUNTS_MAX: Final = 1000  # different (method, reason, caller) in one summary; the rest is one count
+COUNTS_BYTES_MAX: Final = 48 * 1024  # of counts in one entry
 ACTOR: Final = "services/query"
 
 
@@ -76,21 +78,21 @@ class Refusals:
         self._count("", reason, "")
 
     def summary(self, *, at_end: bool = False) -> None:
-        """Called every second: one entry a minute with what was counted. What cannot be committed is counted on."""
+        """Called every second: what was counted, once a minute. What cannot be committed is counted on."""
         with self._lock:
             if not self._counts or (time.monotonic() - self._summed < SUMMARY_SECONDS and not at_end):
                 return
             counts, self._counts = self._counts, Counter()
             self._summed = time.monotonic()
-        listed = [
-            {"method": method, "reason": reason, "caller": caller, "count": count}
-            for (method, reason, caller), count in sorted(counts.items())
-        ]
-        try:
-            self._audit.append("REFUSALS_SUMMARY", ACTOR, counts=listed)
-        except AuditUnavailableError:
-            with self._lock:
-                self._counts.update(counts)
+        for part in _parts(counts):
+            try:
+                self._audit.append("REFUSALS_SUMMARY", ACTOR, counts=part)
+            except AuditUnavailableError:
+                with self._lock:
+                    self._counts.update(counts)
+                return
+            for one in part:
+                del counts[one["method"], one["reason"], one["caller"]]
 
     def _count(self, method: str, reason: str, caller: str) -> None:
         with self._lock:
@@ -105,6 +107,20 @@ class Refusals:
                 self._minute, self._entries = minute, Counter()
             self._entries[actor] += 1
             return self._entries[actor] <= self._per_minute_max
+
+
+def _parts(counts: Counter[tuple[str, str, str]]) -> list[list[dict[str, Any]]]:
+    """As an entry lists them; each part fits into one."""
+    parts, size = list[list[dict[str, Any]]](), 0
+    for (method, reason, caller), count in sorted(counts.items()):
+        one = {"method": method, "reason": reason, "caller": caller, "count": count}
+        length = len(canonical.encode(one)) + 1  # and its comma
+        if not parts or size + length > COUNTS_BYTES_MAX:
+            parts.append([])
+            size = 0
+        parts[-1].append(one)
+        size += length
+    return parts
 
 
 def _request(request: object) -> str:

@@ -11,6 +11,7 @@ from liucun.lookup.v1 import lookup_pb2
 
 from infra.cli import liucun
 from query_service import documents, policy
+from query_service.interceptors.authorise import ALLOWED
 from query_service.plain import from_plain
 from tests.contract.test_size import REPOSITORY
 
@@ -54,3 +55,11 @@ def test_the_call_of_another_client_is_wellformed() -> None:
     assert name in PAGE
     service, _, method = name.partition("/")
     assert lookup_pb2.DESCRIPTOR.services_by_name[service.rpartition(".")[2]].methods_by_name[method]
+
+
+def test_who_may_do_what_is_what_the_service_lets_through() -> None:
+    """Each row names the calls of its roles: all of them, and no other."""
+    rows = re.findall(r"^\| ([a-z, ]+) \| [^|]+ \| ((?:`[A-Za-z]+` ?)+)\|$", PAGE, re.MULTILINE)
+    told = {role.upper(): set(re.findall(r"[A-Za-z]+", calls)) for who, calls in rows for role in who.split(", ")}
+    roles = {role for allowed in ALLOWED.values() for role in allowed}
+    assert told == {role: {call for call, allowed in ALLOWED.items() if role in allowed} for role in roles}

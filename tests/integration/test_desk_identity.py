@@ -24,6 +24,8 @@ from tests.integration.test_desk_answers import a_long_answer
 from tests.pipeline import until
 from tests.places import ALICE, Place, ask, last, reason
 
+UNVERIFIED: Any = {"verify_signature": False}
+
 
 def test_no_certificate_never_gets_in(shared: RunningDesk, world: World) -> None:
     credentials = grpc.ssl_channel_credentials(world.authority.certificate_pem)
@@ -169,7 +171,9 @@ def test_no_token(shared: RunningDesk, clerk: Client) -> None:
     assert refused(caught.value).reason == "TOKEN_MISSING"
 
 
-def test_token_used_twice_for_a_create(clerk: Client, paper: authorization_pb2.Authorization) -> None:
+def test_token_used_twice_for_a_create(
+    clerk: Client, memory: kit.MemoryLedger, paper: authorization_pb2.Authorization
+) -> None:
     token = clerk.token()
 
     def create() -> None:
@@ -180,6 +184,9 @@ def test_token_used_twice_for_a_create(clerk: Client, paper: authorization_pb2.A
 
     create()
     assert reason(create) == "TOKEN_REPLAYED"
+    entry = last(memory)
+    assert (entry["kind"], entry["actor"], entry["reason"]) == ("REFUSED", OFFICER, "TOKEN_REPLAYED")
+    assert (entry["method"], entry["token_id"]) == ("CreateLookup", jwt.decode(token, options=UNVERIFIED)["jti"])
 
 
 def test_unauthenticated_calls_are_counted_into_one_entry(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.platform.errors import SettingsError
 from query_service.errors import DeskError
 from query_service.pages import Pages, page_key
 
@@ -51,3 +52,10 @@ def test_the_key_is_made_once_and_is_secret(tmp_path: Path) -> None:
     assert page_key(tmp_path) == key
     assert len(key) == 32
     assert (tmp_path / "page.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_half_a_key_is_none(tmp_path: Path) -> None:
+    """A short one can be guessed."""
+    (tmp_path / "page.key").write_bytes(b"")
+    with pytest.raises(SettingsError, match="is no key"):
+        page_key(tmp_path)
