@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from infra.platform.durable import write_atomically
+from infra.platform.durable import make_folder, write_atomically
 from query_service.errors import DeskError
 
 MAGIC: Final = b"liucun-sealed-v1\n"
@@ -30,9 +30,12 @@ class Vault:
         self._folder = folder
 
     def write(self, group: str, name: str, content: bytes, what: bytes, *, pending: bool = False) -> None:
-        """Seal, write, fsync. The group's key is made with its first file. Pending: until `settle`."""
+        """Seal and write; durable, with its folder, when it returns. Pending: until `settle`.
+
+        The group's key is made with its first file.
+        """
         folder = self._folder / group
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
         if pending:
             (folder / _PENDING).touch(mode=0o600)
         key_file = folder / _KEY

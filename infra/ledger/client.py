@@ -29,6 +29,7 @@ CONNECTIONS_MAX: Final = 32  # of one client to one socket; further calls wait f
 RETRY_SECONDS: Final = 0.05
 # Answers that another try may change soon. A full disk is not among them: the caller is told at once.
 _PASSING: Final = frozenset({"STOPPING", "TOO_MANY_CONNECTIONS"})
+_OPEN: Final = frozenset({"AUDIT_UNAVAILABLE", "STORAGE_UNKNOWN"})  # a sync may have failed: nobody knows
 
 _USER: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -219,9 +220,9 @@ def _unavailable(answer: dict[str, Any] | None, path: Path) -> LedgerUnavailable
         return LedgerUnavailableError(
             f"The ledger does not answer at {path}.", "Check that `liucun ledger run` runs, and ledger.append_socket."
         )
-    return LedgerUnavailableError(
-        f"The ledger refused ({answer.get('reason')}): {answer.get('message')}", "Nothing was done."
-    )
+    reason = answer.get("reason")
+    advice = "It may be there or not: see the ledger once it answers." if reason in _OPEN else "Nothing was done."
+    return LedgerUnavailableError(f"The ledger refused ({reason}): {answer.get('message')}", advice)
 
 
 def _opened(entry: dict[str, Any]) -> OpenedEntry:

@@ -50,15 +50,6 @@ def in_use(folder: Path) -> bool:
     return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it, durably. May be repeated."""
-    if path.is_dir():
-        return
-    make_folder(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
-    sync_folder(path.parent)
-
-
 def journal_files(folder: Path) -> list[Path]:
     """A journal's files in order. LedgerDamagedError when one is missing or is none of a journal's."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []

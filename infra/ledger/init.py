@@ -18,11 +18,11 @@ from infra.ledger import keys as key_files
 from infra.ledger import leaves, payloads
 from infra.ledger.entries import prepare, time_text
 from infra.ledger.errors import GenesisRefusedError
-from infra.ledger.files import Journal, lock, make_folder
+from infra.ledger.files import Journal, lock
 from infra.ledger.publish import CHECKPOINT, Publication, publish
 from infra.ledger.tree import Tree
 from infra.platform.clock import Clock
-from infra.platform.durable import sync_folder, write_atomically
+from infra.platform.durable import make_folder, sync_folder, write_atomically
 from infra.platform.errors import SettingsError
 from infra.platform.settings import Ledger
 from infra.platform.steps import reached

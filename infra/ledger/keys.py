@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.ledger.files import make_folder
-from infra.platform.durable import sync_folder
+from infra.platform.durable import make_folder, sync_folder
 from infra.platform.errors import SettingsError
 from infra.proof.errors import NoteError
 from infra.proof.notes import Signer

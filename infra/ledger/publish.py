@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from infra.ledger.errors import LedgerDamagedError
-from infra.ledger.files import make_folder
 from infra.ledger.tree import File
-from infra.platform.durable import sync_folder, write_atomically
+from infra.platform.durable import make_folder, sync_folder, write_atomically
 from infra.platform.steps import reached
 from infra.proof.tiles import TILE_WIDTH
 
