@@ -97,9 +97,7 @@ def test_state_is_a_projection(real: RealDesk, rows: int) -> None:
         before = [found.SerializeToString() for found in officer.records(lookup.name)]
     real.kill()
     files = [path for path in real.settings.server.state_dir.rglob("*") if path.is_file()]
-    assert {path.name for path in files} == {"0", "document", "key", "lock", "page.key"}, (
-        "sealed, and their keys; no tables"
-    )
+    assert {path.name for path in files} == {"0", "document", "key", "page.key", "lock"}, "sealed, and keys; no tables"
     assert not any(SENDER.encode() in path.read_bytes() for path in files)
     real.start()
     with real.desk.client(OFFICER) as officer:
