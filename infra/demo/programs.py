@@ -58,7 +58,7 @@ class Programs:
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
         """A command that goes on until `stop`, once it is `ready`; its log is in <home>/log/<name>.log."""
-        process = EngineProcess(name, self._home / "demo" / name, self._home / "log" / f"{name}.log")
+        process = EngineProcess(name, self._home / "demo" / "run" / name, self._home / "log" / f"{name}.log")
         command = [*_LIUCUN, *arguments, "--settings", str(self.settings_file)]
         process.start(command, self._environment(clock_offset_seconds), ready)
         self._running[name] = process
