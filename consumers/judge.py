@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from consumers.batch import Batch, Message, Stream
-from consumers.splice import read_varint
 from infra.platform.clock import DAY
 from schemas import avro
+from schemas.varint import read_varint
 
 FUTURE_MAX: Final = DAY
 PAST_RETENTION: Final = "PAST_RETENTION"

@@ -17,31 +17,10 @@ from typing import Any, Final
 
 from consumers.batch import Message
 from schemas import avro, columns
+from schemas.varint import varint
 
 _SYNC: Final = sha256(b"liucun splice").digest()[:16]
 _BODY: Final = avro.FRAME_BYTES
-
-
-def varint(number: int) -> bytes:
-    """Avro's int and long: zigzag, seven bits a byte, low first."""
-    left = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while left > 127:
-        out.append(left & 127 | 128)
-        left >>= 7
-    out.append(left)
-    return bytes(out)
-
-
-def read_varint(data: bytes, at: int) -> int | None:
-    """The number that begins at `at`; None when the bytes end first or it is longer than a long."""
-    left = shift = 0
-    for byte in data[at : at + 10]:
-        left |= (byte & 127) << shift
-        if byte < 128:
-            return (left >> 1) ^ -(left & 1)
-        shift += 7
-    return None
 
 
 def file(messages: Sequence[Message], *, topic_epoch: bytes, schema_id: int, partition: int, stored_time: int) -> bytes:

@@ -1,6 +1,7 @@
 """Bytes of a log to canonical values: text, addresses, IP addresses. Pure; never raises on any bytes."""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import IPv6Address
 from socket import AF_INET, inet_pton
@@ -87,6 +88,11 @@ def scan_address(text: bytes, start: int) -> int:
     inside = text[start:end]
     if b'"' not in inside and b"\\" not in inside:
         return end
+    return next((index for index, byte in outside_quotes(text, start) if byte == 0x3E), -1)
+
+
+def outside_quotes(text: bytes, start: int = 0) -> Iterator[tuple[int, int]]:
+    """(index, byte) of what stands in no quoted string, and behind no backslash (RFC 5321, 4.1.2)."""
     quoted = escaped = False
     for index in range(start, len(text)):
         byte = text[index]
@@ -96,6 +102,5 @@ def scan_address(text: bytes, start: int) -> int:
             escaped = True
         elif byte == 0x22:
             quoted = not quoted
-        elif byte == 0x3E and not quoted:
-            return index
-    return -1
+        elif not quoted:
+            yield index, byte

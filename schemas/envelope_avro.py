@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from schemas import avro
 from schemas.envelope import FIELDS, Envelope
+from schemas.varint import varint
 
 _FRAME: Final = b"\x00" + avro.ENVELOPE_V1.to_bytes(4, "big")
 _ABSENT: Final = b"\x00"  # the first branch of a union
@@ -18,28 +19,15 @@ _FIXED_BYTES: Final = 16
 _values = itemgetter(*FIELDS)
 
 
-def _varint(number: int) -> bytes:
-    """A long: zigzag, then seven bits a byte, the lowest first. ValueError beyond 64 bits."""
-    if not -(1 << 63) <= number < 1 << 63:
-        raise ValueError(f"{number} is no long")
-    rest = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
-
-
-_SMALL: Final = [_varint(number) for number in range(1024)]
+_SMALL: Final = [varint(number) for number in range(1024)]
 _OPTIONAL_SMALL: Final = [_PRESENT + small for small in _SMALL]
-_time = lru_cache(maxsize=1024)(_varint)  # many records share their second, and all of a chunk their reading
+_time = lru_cache(maxsize=1024)(varint)  # many records share their second, and all of a chunk their reading
 
 
 def _symbols(field: str) -> dict[str, bytes]:
     """The bytes of an enum's symbols."""
     (found,) = (entry["type"] for entry in avro.schema(avro.ENVELOPE_V1).document["fields"] if entry["name"] == field)
-    return {symbol: _varint(number) for number, symbol in enumerate(found["symbols"])}
+    return {symbol: varint(number) for number, symbol in enumerate(found["symbols"])}
 
 
 _TIME_QUALITY: Final = _symbols("time_quality")
@@ -53,13 +41,13 @@ _OUTCOME: Final = _symbols("outcome")
 
 
 def _long(number: int) -> bytes:
-    return _SMALL[number] if 0 <= number < 1024 else _varint(number)
+    return _SMALL[number] if 0 <= number < 1024 else varint(number)
 
 
 def _optional_long(number: int | None) -> bytes:
     if number is None:
         return _ABSENT
-    return _OPTIONAL_SMALL[number] if 0 <= number < 1024 else _PRESENT + _varint(number)
+    return _OPTIONAL_SMALL[number] if 0 <= number < 1024 else _PRESENT + varint(number)
 
 
 def _text(text: str) -> bytes:
@@ -72,7 +60,7 @@ def _optional_text(text: str | None) -> bytes:
         return _ABSENT
     data = text.encode()
     size = len(data)
-    return (_OPTIONAL_SMALL[size] if size < 1024 else _PRESENT + _varint(size)) + data
+    return (_OPTIONAL_SMALL[size] if size < 1024 else _PRESENT + varint(size)) + data
 
 
 def _fixed(data: bytes) -> bytes:

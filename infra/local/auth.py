@@ -7,8 +7,9 @@ import base64
 import binascii
 import os
 import socketserver
-import threading
 from typing import Final
+
+from infra.local.loopback import LoopbackServer
 
 PASSWORD: Final = "right"  # noqa: S105  (of a test server)
 _GREETING: Final = (
@@ -16,23 +17,12 @@ _GREETING: Final = (
 )
 
 
-class AuthServer:
-    """Listens on a free port of loopback, in threads."""
+class AuthServer(LoopbackServer):
+    """The backend."""
 
     def __init__(self) -> None:
-        """Listens at once, answers after `start`."""
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Session)
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
-
-    def start(self) -> None:
-        """Answer, in a thread."""
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
+        """As LoopbackServer."""
+        super().__init__(_Session)
 
 
 class _Session(socketserver.StreamRequestHandler):

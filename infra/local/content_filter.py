@@ -7,9 +7,10 @@ server behind it may be told by XFORWARD where mail came from. A message whose t
 import re
 import socket
 import socketserver
-import threading
 from itertools import count
 from typing import IO, Final, NamedTuple
+
+from infra.local.loopback import LoopbackServer, ThreadingServer
 
 BLOCK: Final = b"X-Filter: block"
 REFUSAL: Final = b"550 5.7.1 Blocked: status=sent (250 2.0.0 Ok: queued as 3B4C5D6F70); to=<x@example.com>"
@@ -21,27 +22,17 @@ class _Where(NamedTuple):
     own_ids: bool
 
 
-class ContentFilter:
-    """Listens on a free port of loopback, in threads. `own_ids`: it answers `OK (F1)`, not what it heard."""
+class ContentFilter(LoopbackServer):
+    """The filter. `own_ids`: it answers `OK (F1)`, not what it heard."""
 
     def __init__(self, behind_port: int, *, own_ids: bool) -> None:
-        """Listens at once, answers after `start`."""
-        self._server = _Server(("127.0.0.1", 0), _Session)
+        """As LoopbackServer; `behind_port` = of the server that messages are handed on to."""
+        super().__init__(_Session, _Server)
+        assert isinstance(self._server, _Server)
         self._server.where = _Where(behind_port, own_ids)
-        self.port: int = self._server.server_address[1]
-
-    def start(self) -> None:
-        """Answer, in a thread."""
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
+class _Server(ThreadingServer):
     where: _Where
     numbers = count(1)
 

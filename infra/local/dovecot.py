@@ -4,7 +4,6 @@ import os
 import select
 import shutil
 import socket
-import stat
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from infra.local import unpack
-from infra.local.process import EngineProcess, LocalEngineError, child_environment, free_port
+from infra.local import chroot, unpack
+from infra.local.process import EngineProcess, child_environment, free_port
 
 PACKAGES: Final = [
     f"dovecot-{part}" for part in ("core", "imapd", "pop3d", "lmtpd", "sieve", "managesieved", "submissiond")
@@ -132,7 +131,7 @@ class LocalDovecot:
             os.chown(self.root / folder, uid, uid)
         (self.root / "tmp").mkdir(exist_ok=True)
         (self.root / "tmp").chmod(0o1777)
-        _devices(self.root / "dev")
+        chroot.devices(self.root)
         library = self.root / "usr" / "lib" / "dovecot"
         programs = [*library.rglob("*"), *(self.root / "usr/sbin").iterdir(), *(self.root / "usr/bin").iterdir()]
         unpack.copy_libraries(
@@ -205,20 +204,6 @@ def _certificate(folder: Path) -> None:
     (folder / "key.pem").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-
-
-def _devices(folder: Path) -> None:
-    for name, minor in (("null", 3), ("urandom", 9), ("random", 8)):
-        device = folder / name
-        device.parent.mkdir(exist_ok=True)
-        if not device.exists():
-            try:
-                os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, minor))
-            except PermissionError:
-                raise LocalEngineError(
-                    "This machine does not let root make device files.", "The committed traces are used instead."
-                ) from None
-            device.chmod(0o666)
 
 
 _ACCOUNTS: Final = """\

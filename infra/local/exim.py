@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import stat
 import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
@@ -14,8 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from infra.local import exim_conf, unpack
-from infra.local.process import EngineProcess, LocalEngineError, child_environment, free_port
+from infra.local import chroot, exim_conf, unpack
+from infra.local.process import EngineProcess, child_environment, free_port
 
 HOST: Final = "mx1.example.org"
 PROGRAM: Final = "/usr/sbin/exim4"
@@ -180,8 +179,7 @@ class LocalExim:
         zone.parent.mkdir(parents=True, exist_ok=True)
         if not zone.exists():
             shutil.copy("/usr/share/zoneinfo/Asia/Shanghai", zone)
-        for name, minor in (("null", 3), ("urandom", 9), ("random", 8)):
-            self._device(self.root / "dev" / name, minor)
+        chroot.devices(self.root)
         socket_file = self.root / "dev" / "log"
         socket_file.unlink(missing_ok=True)
         if self.logging == "syslog":
@@ -189,14 +187,3 @@ class LocalExim:
             self._syslog.bind(str(socket_file))
             socket_file.chmod(0o666)
             threading.Thread(target=self._play_syslog, args=(self._syslog,), daemon=True).start()
-
-    def _device(self, device: Path, minor: int) -> None:
-        if device.exists():
-            return
-        try:
-            os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, minor))
-        except PermissionError:
-            raise LocalEngineError(
-                "This machine does not let root make device files.", "The committed trace is used instead."
-            ) from None
-        device.chmod(0o666)

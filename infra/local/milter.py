@@ -6,8 +6,9 @@ packets of a length (4 bytes), a command byte, and its data.
 """
 
 import socketserver
-import threading
 from typing import Final
+
+from infra.local.loopback import LoopbackServer
 
 _VERSION: Final = 6
 _MAY: Final = 0x01 | 0x04 | 0x08 | 0x20 | 0x40  # add headers, add and remove recipients, quarantine, change sender
@@ -15,23 +16,12 @@ _PACKET_BYTES_MAX: Final = 1 << 20
 _FINAL: Final = {b"reject": b"r", b"tempfail": b"t", b"discard": b"d"}
 
 
-class Milter:
-    """Listens on a free port of loopback, in threads."""
+class Milter(LoopbackServer):
+    """The milter."""
 
     def __init__(self) -> None:
-        """Listens at once, answers after `start`."""
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Session)
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
-
-    def start(self) -> None:
-        """Answer, in a thread."""
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
+        """As LoopbackServer."""
+        super().__init__(_Session)
 
 
 class _Session(socketserver.StreamRequestHandler):

@@ -7,13 +7,12 @@ daemon of ours listens inside. Who hands mail in is told by the PROXY protocol, 
 import os
 import shutil
 import socket
-import stat
 import subprocess
 from pathlib import Path
 from typing import Final
 
-from infra.local import unpack
-from infra.local.process import EngineProcess, LocalEngineError, child_environment, free_port
+from infra.local import chroot, unpack
+from infra.local.process import EngineProcess, child_environment, free_port
 from infra.local.syslog import Syslog
 
 OWN_DOMAIN: Final = "example.org"
@@ -156,38 +155,22 @@ class LocalOpenSmtpd:
     def _folders(self, users: dict[str, int]) -> None:
         """The queue as smtpd wants it, homes, /dev."""
         spool = self.root / "var" / "spool" / "smtpd"
-        _folder(spool, 0, 0, 0o711)
-        _folder(spool / "offline", 0, _QUEUE_UID, 0o770)
+        chroot.folder(spool, 0, 0, 0o711)
+        chroot.folder(spool / "offline", 0, _QUEUE_UID, 0o770)
         for name in ("purge", "queue", "temporary", "incoming"):
-            _folder(spool / name, _QUEUE_UID, 0, 0o700)
-        _folder(self.root / "var" / "lib" / "opensmtpd" / "empty", 0, 0, 0o755)
-        _folder(self.root / "var" / "run", 0, 0, 0o755)
-        _folder(self.root / "var" / "log", 0, 0, 0o755)
-        _folder(self.root / "tmp", 0, 0, 0o1777)
+            chroot.folder(spool / name, _QUEUE_UID, 0, 0o700)
+        chroot.folder(self.root / "var" / "lib" / "opensmtpd" / "empty", 0, 0, 0o755)
+        chroot.folder(self.root / "var" / "run", 0, 0, 0o755)
+        chroot.folder(self.root / "var" / "log", 0, 0, 0o755)
+        chroot.folder(self.root / "tmp", 0, 0, 0o1777)
         os.chown(self.root / "usr" / "sbin" / "smtpctl", 0, _QUEUE_UID)
         (self.root / "usr" / "sbin" / "smtpctl").chmod(0o2755)
         for user, uid in users.items():
-            _folder(self.root / "home" / user, uid, uid, 0o755)
+            chroot.folder(self.root / "home" / user, uid, uid, 0o755)
         forward = self.root / "home" / "dora" / ".forward"
         forward.write_text("\\dora, dora@example.net\n", encoding="ascii")
         os.chown(forward, users["dora"], users["dora"])
-        for name, minor in (("null", 3), ("urandom", 9), ("random", 8)):
-            device = self.root / "dev" / name
-            device.parent.mkdir(exist_ok=True)
-            if not device.exists():
-                try:
-                    os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, minor))
-                except PermissionError:
-                    raise LocalEngineError(
-                        "This machine does not let root make device files.", "The committed traces are used instead."
-                    ) from None
-                device.chmod(0o666)
-
-
-def _folder(path: Path, uid: int, gid: int, mode: int) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    os.chown(path, uid, gid)
-    path.chmod(mode)
+        chroot.devices(self.root)
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

@@ -3,15 +3,14 @@
 import os
 import shutil
 import socket
-import stat
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from infra.local import unpack
-from infra.local.process import EngineProcess, LocalEngineError, child_environment, free_port
+from infra.local import chroot, unpack
+from infra.local.process import EngineProcess, child_environment, free_port
 
 OWN_DOMAIN: Final = "example.org"
 HOST: Final = "mx1"
@@ -194,40 +193,24 @@ class LocalPostfix:
         """The queue, as postfix-install would make it; /dev; programs that run as group postdrop."""
         spool = self.spool
         for name in _QUEUE_FOLDERS:
-            _folder(spool / name, _POSTFIX_UID if name != "pid" else 0, 0, 0o700 if name != "pid" else 0o755)
-        _folder(spool / "maildrop", _POSTFIX_UID, _POSTDROP_GID, 0o730)
-        _folder(spool / "public", _POSTFIX_UID, _POSTDROP_GID, 0o710)
-        _folder(self.root / "var" / "lib" / self.name, _POSTFIX_UID, 0, 0o700)
-        _folder(self.root / "var" / "log", 0, 0, 0o755)
-        _folder(self.root / "var" / "mail" / "virtual", _MAIL_UID, _MAIL_UID, 0o755)
-        _folder(self.root / "tmp", 0, 0, 0o1777)
+            chroot.folder(spool / name, _POSTFIX_UID if name != "pid" else 0, 0, 0o700 if name != "pid" else 0o755)
+        chroot.folder(spool / "maildrop", _POSTFIX_UID, _POSTDROP_GID, 0o730)
+        chroot.folder(spool / "public", _POSTFIX_UID, _POSTDROP_GID, 0o710)
+        chroot.folder(self.root / "var" / "lib" / self.name, _POSTFIX_UID, 0, 0o700)
+        chroot.folder(self.root / "var" / "log", 0, 0, 0o755)
+        chroot.folder(self.root / "var" / "mail" / "virtual", _MAIL_UID, _MAIL_UID, 0o755)
+        chroot.folder(self.root / "tmp", 0, 0, 0o1777)
         for name in ("postdrop", "postqueue"):
             program = self.root / "usr" / "sbin" / name
             os.chown(program, 0, _POSTDROP_GID)
             program.chmod(0o2755)
-        for name, minor in (("null", 3), ("urandom", 9), ("random", 8)):
-            device = self.root / "dev" / name
-            device.parent.mkdir(exist_ok=True)
-            if not device.exists():
-                try:
-                    os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, minor))
-                except PermissionError:
-                    raise LocalEngineError(
-                        "This machine does not let root make device files.", "The committed trace is used instead."
-                    ) from None
-                device.chmod(0o666)
+        chroot.devices(self.root)
 
 
 def _merged(plain: str, more: str) -> str:
     """main.cf without the settings that `more` gives anew: each daemon logs of one given twice, postlogd to itself."""
     given = {line.partition(" =")[0] for line in more.splitlines()}
     return "".join(f"{line}\n" for line in plain.splitlines() if line.partition(" =")[0] not in given) + more
-
-
-def _folder(path: Path, uid: int, gid: int, mode: int) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    os.chown(path, uid, gid)
-    path.chmod(mode)
 
 
 _ACCOUNTS: Final = """\

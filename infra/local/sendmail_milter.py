@@ -6,10 +6,9 @@ The protocol is a length of four bytes, a command byte, and arguments that end i
 
 import socketserver
 import struct
-import threading
 from typing import Final
 
-from infra.local.process import free_port
+from infra.local.loopback import LoopbackServer
 
 _LENGTH: Final = struct.Struct(">I")
 _OPTIONS: Final = struct.Struct(">III")
@@ -26,27 +25,12 @@ _AT_END: Final = {
 }
 
 
-class Milter:
-    """Listens on `port` of 127.0.0.1 in threads of this process."""
+class Milter(LoopbackServer):
+    """The milter."""
 
     def __init__(self) -> None:
-        """Nothing listens yet."""
-        self.port = free_port()
-        self._server: socketserver.ThreadingTCPServer | None = None
-
-    def start(self) -> None:
-        """Listen."""
-        socketserver.ThreadingTCPServer.allow_reuse_address = True
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", self.port), _Session)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, name="milter", daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop listening. May be repeated."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        """As LoopbackServer."""
+        super().__init__(_Session)
 
 
 class _Session(socketserver.StreamRequestHandler):

@@ -1,12 +1,11 @@
 """What a chroot with Sendmail needs: accounts, queues, tables, and its two configurations, made by m4."""
 
 import os
-import stat
 import subprocess
 from pathlib import Path
 from typing import Final
 
-from infra.local import sendmail_auth, unpack
+from infra.local import chroot, sendmail_auth, unpack
 from infra.local.process import LocalEngineError
 
 OWN_DOMAIN: Final = "example.org"
@@ -50,7 +49,7 @@ def configure(root: Path, smtp_port: int, relay_port: int, milter_port: int) -> 
         (etc / name).parent.mkdir(parents=True, exist_ok=True)
         (etc / name).write_text(text, encoding="ascii")
     _folders(root)
-    _devices(root)
+    chroot.devices(root)
     libexec = root / "usr" / "libexec" / "sendmail"
     programs = [path for path in libexec.iterdir() if path.is_file()] + [root / "usr/bin/m4", Path("/bin/sh")]
     programs += sendmail_auth.programs(root)
@@ -92,43 +91,23 @@ def _shell(root: Path) -> None:
 def _folders(root: Path) -> None:
     """Queues, homes and the mail spool, as the package's maintainer scripts would make them."""
     spool = root / "var" / "spool"
-    _folder(spool / "mqueue", 0, 0, 0o750)
-    _folder(spool / "mqueue-client", _SMMSP_UID, _SMMSP_UID, 0o2770)
-    _folder(root / "var" / "mail", 0, 8, 0o1777)
-    _folder(root / "var" / "lib" / "sendmail", 0, 0, 0o755)
-    _folder(root / "var" / "run", 0, 0, 0o755)
-    _folder(root / "var" / "log", 0, 0, 0o755)
-    _folder(root / "tmp", 0, 0, 0o1777)
-    _folder(root / "etc" / "mail", 0, 0, 0o755)
+    chroot.folder(spool / "mqueue", 0, 0, 0o750)
+    chroot.folder(spool / "mqueue-client", _SMMSP_UID, _SMMSP_UID, 0o2770)
+    chroot.folder(root / "var" / "mail", 0, 8, 0o1777)
+    chroot.folder(root / "var" / "lib" / "sendmail", 0, 0, 0o755)
+    chroot.folder(root / "var" / "run", 0, 0, 0o755)
+    chroot.folder(root / "var" / "log", 0, 0, 0o755)
+    chroot.folder(root / "tmp", 0, 0, 0o1777)
+    chroot.folder(root / "etc" / "mail", 0, 0, 0o755)
     program = root / "usr" / "libexec" / "sendmail" / "sendmail"
     os.chown(program, 0, _SMMSP_UID)
     program.chmod(0o2755)  # anyone may hand mail in: the submission queue belongs to this group
     for name, uid in USERS.items():
-        _folder(root / "home" / name, uid, uid, 0o755)
+        chroot.folder(root / "home" / name, uid, uid, 0o755)
     forward = root / "home" / "carol" / ".forward"
     forward.write_text("\\carol, carol@away.example.net\n", encoding="ascii")
     os.chown(forward, USERS["carol"], USERS["carol"])
     forward.chmod(0o644)
-
-
-def _folder(path: Path, uid: int, gid: int, mode: int) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    os.chown(path, uid, gid)
-    path.chmod(mode)
-
-
-def _devices(root: Path) -> None:
-    for name, minor in (("null", 3), ("urandom", 9), ("random", 8)):
-        device = root / "dev" / name
-        device.parent.mkdir(exist_ok=True)
-        if not device.exists():
-            try:
-                os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, minor))
-            except PermissionError:
-                raise LocalEngineError(
-                    "This machine does not let root make device files.", "The committed trace is used instead."
-                ) from None
-            device.chmod(0o666)
 
 
 _ACCOUNTS: Final = """\

@@ -8,6 +8,8 @@ stranger writes the subject. Which columns there are is told by `#Fields:`; wher
 import csv
 from typing import Final
 
+from producers.text import outside_quotes
+
 BOM: Final = b"\xef\xbb\xbf"
 HEADER_BEGINS: Final = (b"#Software: Microsoft Exchange", BOM + b"#Software: Microsoft Exchange")
 _FIELDS: Final = "#Fields:"
@@ -69,15 +71,8 @@ def addresses(value: bytes) -> list[bytes]:
         return [part for part in value.split(b";") if part]
     parts: list[bytes] = []
     begin = 0
-    quoted = escaped = False
-    for index, byte in enumerate(value):
-        if escaped:
-            escaped = False
-        elif byte == 0x5C:
-            escaped = True
-        elif byte == 0x22:
-            quoted = not quoted
-        elif byte == 0x3B and not quoted:
+    for index, byte in outside_quotes(value):
+        if byte == 0x3B:
             parts.append(value[begin:index])
             begin = index + 1
     parts.append(value[begin:])

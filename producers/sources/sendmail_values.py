@@ -4,7 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from producers.events import Address, Client
-from producers.text import address, decode, ip_address, scan_address
+from producers.text import address, decode, ip_address, outside_quotes, scan_address
 
 TEXT_BYTES_MAX: Final = 200  # of an address behind `from=`
 HERE: Final = frozenset(ip for ip in (ip_address(b"127.0.0.1"), ip_address(b"::1")) if ip is not None)
@@ -38,18 +38,8 @@ def token_end(text: bytes, start: int) -> int:
         if end and text[end : end + 1] == b",":
             return end
     waiting: list[int] = []
-    quoted = escaped = False
-    for index in range(start, len(text)):
-        byte = text[index]
-        if escaped:
-            escaped = False
-        elif byte == 0x5C:
-            escaped = True
-        elif byte == 0x22:
-            quoted = not quoted
-        elif quoted:
-            continue
-        elif waiting and byte == waiting[-1]:
+    for index, byte in outside_quotes(text, start):
+        if waiting and byte == waiting[-1]:
             waiting.pop()
         elif byte in _OPENING:
             waiting.append(_OPENING[byte])

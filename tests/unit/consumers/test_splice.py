@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from consumers.batch import Message
 from consumers.judge import peek_event_time
-from consumers.splice import column_names, file, read_varint, varint
+from consumers.splice import column_names, file
 from infra.platform.clock import SystemClock
 from infra.platform.settings import Site, Source
 from producers.replay import replay
 from schemas import avro
+from schemas.varint import read_varint, varint
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "postfix" / "demo.log"
 EPOCH = bytes(range(16))
