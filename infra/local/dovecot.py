@@ -1,10 +1,8 @@
 """A real Dovecot on loopback: Debian's packages, unpacked below var/mta and run in a chroot there."""
 
 import os
-import select
 import shutil
 import socket
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -137,50 +135,6 @@ class LocalDovecot:
         unpack.copy_libraries(
             self.root, [path for path in programs if path.is_file() and not path.is_symlink()], [library]
         )
-
-
-class Syslog:
-    """Stands in for a syslog daemon: writes what comes to /dev/log of some chroots into one file, with a host name."""
-
-    def __init__(self, roots: list[Path], file: Path) -> None:
-        """Nothing listens yet."""
-        self._file = file
-        self._paths = [root / "dev" / "log" for root in roots]
-        self._sockets: list[socket.socket] = []
-        self._stop, self._stopped = os.pipe()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        """Listen, in a thread."""
-        for path in self._paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            listener.bind(str(path))
-            path.chmod(0o666)
-            self._sockets.append(listener)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop listening, once what was sent is written."""
-        os.write(self._stopped, b".")
-        self._thread.join(10)
-        for listener in self._sockets:
-            listener.close()
-
-    def _run(self) -> None:
-        """`<22>Nov 24 21:46:00 tag: text` to `Nov 24 21:46:00 host tag: text`."""
-        with self._file.open("wb") as out:
-            while True:
-                waited_for: list[socket.socket | int] = [*self._sockets, self._stop]
-                ready, _, _ = select.select(waited_for, [], [])
-                for listener in ready:
-                    if isinstance(listener, socket.socket):
-                        line = listener.recv(65536).partition(b">")[2].rstrip(b"\0\n")
-                        out.write(line[:16] + HOST.encode() + b" " + line[16:] + b"\n")
-                out.flush()
-                if ready == [self._stop]:
-                    return
 
 
 def _certificate(folder: Path) -> None:

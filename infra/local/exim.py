@@ -4,8 +4,8 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
 from datetime import UTC, datetime, timedelta
+from importlib import resources
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra.local import chroot, exim_conf, unpack
 from infra.local.process import EngineProcess, child_environment, free_port
+from infra.local.syslog import Syslog
 
 HOST: Final = "mx1.example.org"
 PROGRAM: Final = "/usr/sbin/exim4"
@@ -48,7 +49,7 @@ class LocalExim:
         self._home = home
         self._relay_port = relay_port
         self._process = EngineProcess("Exim", home / "mta" / "run-exim", home / "log" / "exim.log")
-        self._syslog: socket.socket | None = None
+        self._syslog = Syslog([self.root], self.log_file, HOST.partition(".")[0])
 
     def start(self) -> None:
         """Fetch it once, set it up, start it. LocalEngineError when one of these fails."""
@@ -68,10 +69,7 @@ class LocalExim:
     def stop(self) -> None:
         """End it."""
         self._process.stop()
-        if self._syslog is not None:
-            self._syslog.shutdown(socket.SHUT_RDWR)
-            self._syslog.close()
-            self._syslog = None
+        self._syslog.stop()
 
     def call(self, *arguments: str, message: bytes = b"", check: bool = True) -> bytes:
         """Run Exim once as root: to hand in a message, to run the queue, to act on a message. Its output."""
@@ -98,17 +96,6 @@ class LocalExim:
     def log(self) -> bytes:
         """What it has logged so far."""
         return self.log_file.read_bytes()
-
-    def _play_syslog(self, received: socket.socket) -> None:
-        """Write what comes as a syslog daemon would, until the socket is closed."""
-        while True:
-            try:
-                datagram = received.recv(65536)
-            except OSError:
-                return
-            text = datagram.partition(b">")[2].rstrip(b"\n")
-            with self.log_file.open("ab") as out:
-                out.write(text[:16] + b"mx1 " + text[16:] + b"\n")
 
     def _answers(self) -> bool:
         try:
@@ -178,12 +165,7 @@ class LocalExim:
         zone = self.root / "usr/share/zoneinfo/Asia/Shanghai"
         zone.parent.mkdir(parents=True, exist_ok=True)
         if not zone.exists():
-            shutil.copy("/usr/share/zoneinfo/Asia/Shanghai", zone)
+            zone.write_bytes((resources.files("tzdata") / "zoneinfo" / "Asia" / "Shanghai").read_bytes())
         chroot.devices(self.root)
-        socket_file = self.root / "dev" / "log"
-        socket_file.unlink(missing_ok=True)
         if self.logging == "syslog":
-            self._syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._syslog.bind(str(socket_file))
-            socket_file.chmod(0o666)
-            threading.Thread(target=self._play_syslog, args=(self._syslog,), daemon=True).start()
+            self._syslog.start()

@@ -44,7 +44,7 @@ class LocalOpenSmtpd:
         self._ttl_seconds = ttl_seconds
         self._host_names = host_names
         self._process = EngineProcess("OpenSMTPD", home / "mta" / "run-opensmtpd", home / "log" / "opensmtpd.log")
-        self._syslog = Syslog(self.root, self.log_file, HOST)
+        self._syslog = Syslog([self.root], self.log_file, HOST)
 
     def start(self) -> None:
         """Fetch it once, set it up, start it. LocalEngineError when one of these fails."""

@@ -36,7 +36,7 @@ class LocalSendmail:
         self._home = home
         self._relay_port = relay_port
         self._milter_port = milter_port
-        self._syslog = Syslog(self.root, self.log_file, HOST)
+        self._syslog = Syslog([self.root], self.log_file, HOST)
         self._process = EngineProcess("Sendmail", home / "mta" / "run-sendmail", home / "log" / "sendmail.log")
 
     def start(self, *options: str) -> None:

@@ -1,4 +1,4 @@
-"""A syslog daemon for one chroot: what a mail server says to /dev/log becomes lines of a file, as rsyslog writes them.
+"""A syslog daemon for chroots: what a mail server says to /dev/log becomes lines of a file, as rsyslog writes them.
 
 `<PRI>Mmm dd hh:mm:ss tag[pid]: text` comes in without a host; `Mmm dd hh:mm:ss host tag[pid]: text` is written.
 Control characters become `#ooo` (octal), as rsyslog's `$EscapeControlCharactersOnReceive` does by default.
@@ -6,8 +6,10 @@ Control characters become `#ooo` (octal), as rsyslog's `$EscapeControlCharacters
 
 import os
 import re
+import select
 import socket
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,53 +21,59 @@ _STAMP_BYTES: Final = 16  # `Mmm dd hh:mm:ss `
 
 
 class Syslog:
-    """Listens on `<root>/dev/log` in a thread of this process and appends to `log_file`."""
+    """Listens on `dev/log` below each of `roots` in a thread of this process and appends to `log_file`."""
 
-    def __init__(self, root: Path, log_file: Path, host: str) -> None:
+    def __init__(self, roots: Sequence[Path], log_file: Path, host: str) -> None:
         """Nothing listens yet. `host` is written into every line."""
         self.log_file = log_file
-        self._path = root / "dev" / "log"
+        self._paths = [root / "dev" / "log" for root in roots]
         self._host = host.encode("ascii")
-        self._socket: socket.socket | None = None
+        self._sockets: list[socket.socket] = []
+        self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Listen, before the mail server starts."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        self._path.unlink(missing_ok=True)
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        # A path of a socket has at most 107 bytes: bound through the folder's descriptor, however deep it lies.
-        folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
-        try:
-            listening.bind(f"/proc/self/fd/{folder}/{self._path.name}")
-        finally:
-            os.close(folder)
-        self._path.chmod(0o666)
-        listening.settimeout(_POLL_SECONDS)
-        self._socket = listening
-        self._thread = threading.Thread(target=self._run, args=(listening,), name="syslog", daemon=True)
+        self._sockets = [_bound(path) for path in self._paths]
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="syslog", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Write what has come, then stop listening. May be repeated."""
-        listening, self._socket = self._socket, None
-        if listening is None or self._thread is None:
+        if self._thread is None:
             return
+        self._stopping.set()
         self._thread.join()
-        listening.close()
-        self._path.unlink(missing_ok=True)
+        self._thread = None
+        for listening, path in zip(self._sockets, self._paths, strict=True):
+            listening.close()
+            path.unlink(missing_ok=True)
 
-    def _run(self, listening: socket.socket) -> None:
+    def _run(self) -> None:
         with self.log_file.open("ab", buffering=0) as log:
             while True:
-                try:
-                    datagram = listening.recv(DATAGRAM_BYTES_MAX)
-                except TimeoutError:
-                    if self._socket is None:
-                        return
-                    continue
-                log.write(line(datagram, self._host))
+                ready, _, _ = select.select(self._sockets, [], [], _POLL_SECONDS)
+                if not ready and self._stopping.is_set():
+                    return
+                for listening in ready:
+                    log.write(line(listening.recv(DATAGRAM_BYTES_MAX), self._host))
+
+
+def _bound(path: Path) -> socket.socket:
+    """A socket in the file system that everybody may write to."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    # A path of a socket has at most 107 bytes: bound through the folder's descriptor, however deep it lies.
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        listening.bind(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)
+    path.chmod(0o666)
+    return listening
 
 
 def line(datagram: bytes, host: bytes) -> bytes:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from infra.local import dovecot_scenario as scenario
 from infra.local import postfix_to_dovecot
-from infra.local.dovecot import LONG_ELEMENTS, LocalDovecot, Syslog
+from infra.local.dovecot import HOST, LONG_ELEMENTS, LocalDovecot
 from infra.local.runtime import home_from_environment
 from infra.local.sink import Sink
+from infra.local.syslog import Syslog
 
 HERE = Path(__file__).parent
 
@@ -36,7 +37,8 @@ def syslog(home: Path, sink: Sink) -> None:
     mailboxes.prepare()
     mta = postfix_to_dovecot.PostfixToDovecot(home, sink.port, mailboxes)
     mta.forget()
-    log = Syslog([mailboxes.root, mta.root], HERE / "syslog.log")
+    (HERE / "syslog.log").unlink(missing_ok=True)
+    log = Syslog([mailboxes.root, mta.root], HERE / "syslog.log", HOST)
     log.start()
     try:
         mailboxes.start()

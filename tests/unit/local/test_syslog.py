@@ -16,7 +16,7 @@ def test_control_characters_cannot_make_lines() -> None:
 
 def test_what_came_is_written_when_it_stops(tmp_path: Path) -> None:
     root = tmp_path / ("deep" * 20) / ("deeper" * 10)
-    daemon = Syslog(root, tmp_path / "mail.log", "mx1")
+    daemon = Syslog([root], tmp_path / "mail.log", "mx1")
     daemon.start()
     (tmp_path / "log").symlink_to(root / "dev" / "log")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
