@@ -23,7 +23,7 @@ from consumers import intent as intents
 from consumers.batch import Batch, Gathering, Message, Partition
 from consumers.errors import ConsumerError, IntentDisagreesError, PartitionLostError
 from consumers.intent import Intent
-from infra.platform import logging
+from infra.platform import logging, metrics
 from infra.platform.errors import UnreachableError
 from infra.platform.kafka import LIBRARY_LOG, client_config, consumer_config
 from infra.platform.settings import Settings
@@ -260,8 +260,24 @@ class Fetcher:
                 booked=booked,
                 first_in_kafka=low,
             )
+        if booked is not None and low > booked:
+            self._gone(partition, booked, low)
         newest = self._stored.newest_offset(partition)
         return Assigned(gathering, None, -1 if newest is None else newest)
+
+    def _gone(self, partition: Partition, booked: int, low: int) -> None:
+        """Kafka deleted what was not loaded: records, or only the marker behind the last transaction of a quiet topic.
+
+        Which of the two, sequences tell (`consumer verify`). What is still there is loaded before it goes too.
+        """
+        metrics.OFFSETS_GONE.labels(partition.topic).inc(low - booked)
+        _LOG.error(
+            "Kafka has deleted offsets that were not loaded; run `liucun consumer verify`",
+            topic=partition.topic,
+            partition=partition.number,
+            first=booked,
+            last=low - 1,
+        )
 
     def _intent(self, partition: Partition, position: TopicPartition) -> Intent | None:
         try:

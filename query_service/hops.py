@@ -137,7 +137,7 @@ class _Follower:
         on: dict[str, list[tuple[int, Hop]]] = {}
         back: dict[str, list[tuple[int, Hop]]] = {}
         for number, one in part:
-            if number >= 0 and one.next_queue_id:
+            if number >= 0 and one.next_queue_id and one.recipient_ip is not None:
                 on.setdefault(one.next_queue_id, []).append((number, one))
             if number <= 0 and one.queue_id:
                 back.setdefault(one.queue_id, []).append((number, one))

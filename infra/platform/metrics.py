@@ -76,6 +76,11 @@ LAG_SECONDS = _gauge(
     "liucun_consumer_lag_seconds", "Age of the oldest message not yet loaded; worry above 300.", ["topic", "partition"]
 )
 DEAD_LETTERS = _counter("liucun_consumer_dead_letters", "Messages that could not be loaded.", ["reason"])
+OFFSETS_GONE = _counter(
+    "liucun_consumer_offsets_gone",
+    "Offsets that Kafka deleted unloaded; markers are among them.",
+    ["topic"],
+)
 PAST_RETENTION = _counter(
     "liucun_consumer_past_retention", "Messages older than the law lets us keep; counted, kept nowhere."
 )

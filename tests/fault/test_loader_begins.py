@@ -20,7 +20,7 @@ from infra.platform.settings import Legal, Settings
 from schemas import topics
 from tests.conftest import LONG
 from tests.loading import NOW, Profile, as_migrator, booked, forget_group, long, put, settled
-from tests.pipeline import Program, count, envelope, publish, rows, run, until, write_settings
+from tests.pipeline import Program, count, envelope, exactly_once, publish, rows, run, until, write_settings
 
 
 @pytest.fixture
@@ -81,6 +81,24 @@ def test_case_19_offsets_are_reset_on_purpose(fresh: Settings, file: Path, offse
     put(fresh, 100, 100)
     forget_group(fresh, move_to=offset)
     settled(fresh, file, 200)
+
+
+def test_kafka_deleted_what_was_not_loaded(fresh: Settings, file: Path) -> None:
+    """It is said, counted and found by verify where sequences are missing; what is left is loaded."""
+    put(fresh, 0, 100)
+    settled(fresh, file, 100)
+    put(fresh, 100, 50)
+    admin = AdminClient({"bootstrap.servers": fresh.kafka.bootstrap_servers})
+    places = [TopicPartition(topics.ENVELOPE.name, number, 130) for number in range(12)]
+    for place, done in admin.delete_records(places).items():
+        if done.exception() is None:
+            assert done.result().low_watermark == 130, place
+    loader = Program(file, "consumer", "run")
+    until(lambda: booked(fresh) >= 120)
+    assert loader.stop() == 0
+    exactly_once(fresh, 120)
+    assert loader.said().count("Kafka has deleted offsets that were not loaded") == 1
+    assert '"first": 100, "last": 129' in loader.said()
 
 
 def test_case_20_poison_in_a_batch_that_is_repeated(fresh: Settings, file: Path) -> None:
