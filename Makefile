@@ -1,6 +1,7 @@
 # The two commands of a newcomer are `make demo` and `make test`; both set up what they need.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2  # test processes, each with a broker and a store of its own
 
 .PHONY: setup demo test test-long lint gen gen-check reference bench clean
 
@@ -11,10 +12,10 @@ demo: setup  ## the whole way on this machine, on real parts
 	@$(BIN)/liucun demo up
 
 test: lint  ## every test but the long ones
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-long: lint  ## full counts, with seeds
-	@LIUCUN_LONG=1 $(BIN)/python -m pytest
+	@LIUCUN_LONG=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: setup  ## style, types, and the direction of imports
 	@$(BIN)/ruff check .

@@ -39,8 +39,9 @@ def missing(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
-    """A broker and a store of the tests' own, with topics and tables."""
-    home = home_from_environment() / "test"
+    """A broker and a store of this worker's own, with topics and tables."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    home = home_from_environment() / "test" / worker
     for name in ("kafka", "clickhouse"):
         shutil.rmtree(home / name, ignore_errors=True)
     with LocalStack(home) as running:
